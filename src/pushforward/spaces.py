@@ -1,0 +1,251 @@
+r"""What one sample is: its shape, its values, its units of likelihood.
+
+A `Space` is a small frozen value. Models declare the spaces that they can model directly; `families.adapted` gives
+every other space to them. Conditions live in spaces too (a class in `Classes`, a vector in `Real`).
+
+Likelihoods are in nats against the base measure of the space: the counting measure for `Pixels`, `Classes` and
+`Tokens` (log-probabilities, never above 0), the Lebesgue measure in the data's own units for `Real`, the surface
+measure for `Sphere`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from .errors import InputError
+
+
+@dataclass(frozen=True)
+class Space:
+    """Base of all spaces. `shape` is the shape of one sample, `dtype` the torch dtype users get back."""
+
+    kind: ClassVar[str] = "space"
+    measure: ClassVar[str] = "Lebesgue"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        raise NotImplementedError
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return torch.float32
+
+    @property
+    def dimensions(self) -> int:
+        """How many numbers one sample has; bits per dimension divide by it."""
+        return math.prod(self.shape)
+
+    def check(self, x: Tensor, name: str = "data") -> Tensor:
+        """`x` (n, *shape) as a tensor of this space. Raises InputError with the first offending row."""
+        x = torch.as_tensor(x)
+        if tuple(x.shape[1:]) != self.shape:
+            raise InputError(
+                f"{name} has shape {tuple(x.shape)}: each example of {self.describe()} has shape {self.shape}.",
+                f"Give an array of shape (n, {', '.join(map(str, self.shape)) or ''}).",
+            )
+        return self._check_values(x, name)
+
+    def _check_values(self, x: Tensor, name: str) -> Tensor:
+        return x
+
+    def describe(self) -> str:
+        return self.kind
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": self.kind, **asdict(self)}
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any] | None) -> Any:
+        """The space that `to_json` described. Raises InputError for an unknown kind or field."""
+        if data is None:
+            return None
+        values = dict(data)
+        kind = values.pop("kind", None)
+        cls = next((c for c in _all_spaces() if c.kind == kind), None)
+        if cls is None:
+            raise InputError(f"unknown space {kind!r}.", "The file was written by another version of pushforward.")
+        known = {f.name for f in fields(cls)}
+        if extra := set(values) - known:
+            raise InputError(f"space {kind!r} has no field {sorted(extra)}.", f"Known: {sorted(known)}.")
+        return cls(**{k: _tuples(v) for k, v in values.items()})
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
+
+
+def _all_spaces() -> list[type[Space]]:
+    found, todo = [], [Space]
+    while todo:
+        todo.extend(subclasses := todo.pop().__subclasses__())
+        found.extend(subclasses)
+    return found
+
+
+def _check_finite(x: Tensor, name: str) -> Tensor:
+    bad = ~torch.isfinite(x.flatten(1)).all(1)
+    if bad.any():
+        row = int(bad.nonzero()[0])
+        raise InputError(
+            f"{name}, row {row}: a value is {float(x[row].flatten()[~torch.isfinite(x[row].flatten())][0])}.",
+            "All values must be finite: remove or fill those rows first.",
+        )
+    return x
+
+
+def _check_range(x: Tensor, low: int, high: int, name: str, what: str) -> Tensor:
+    """Integers in low..high, as they are; anything else is an InputError with row and value."""
+    if x.is_floating_point():
+        if bool((x != x.round()).any()):
+            value = float(x[x != x.round()][0])
+            raise InputError(f"{name} holds {value}.", f"{what} are integers {low} to {high}.")
+        x = x.long()
+    bad = ((x < low) | (x > high)).flatten(1).any(1) if x.ndim > 1 else (x < low) | (x > high)
+    if bad.any():
+        row = int(bad.nonzero()[0])
+        values = x[row].flatten()
+        raise InputError(
+            f"{name}, row {row}: value {int(values[(values < low) | (values > high)][0])}.",
+            f"{what} are integers {low} to {high}.",
+        )
+    return x
+
+
+@dataclass(frozen=True)
+class Real(Space):
+    """Real numbers of any shape: (d,) vectors, (c, h, w) continuous images.
+
+    `names`: column names of a vector, or (). `double`: users get float64 back (their data was float64).
+    """
+
+    kind: ClassVar[str] = "real"
+    event_shape: tuple[int, ...]
+    names: tuple[str, ...] = ()
+    double: bool = False
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.event_shape
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return torch.float64 if self.double else torch.float32
+
+    def _check_values(self, x: Tensor, name: str) -> Tensor:
+        return _check_finite(x if x.is_floating_point() else x.to(self.dtype), name)
+
+    def describe(self) -> str:
+        if len(self.event_shape) == 1:
+            return f"{self.event_shape[0]} real numbers"
+        return f"real arrays of shape {self.event_shape}"
+
+
+@dataclass(frozen=True)
+class Pixels(Space):
+    """Images of integers 0..levels-1: (channels, height, width), stored as uint8 (int32 above 256 levels)."""
+
+    kind: ClassVar[str] = "pixels"
+    measure: ClassVar[str] = "counting"
+    channels: int
+    height: int
+    width: int
+    levels: int = 256
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.channels, self.height, self.width)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return torch.uint8 if self.levels <= 256 else torch.int32
+
+    def _check_values(self, x: Tensor, name: str) -> Tensor:
+        if x.dtype == torch.uint8 and self.levels == 256:
+            return x
+        return _check_range(x, 0, self.levels - 1, name, "pixel values").to(self.dtype)
+
+    def describe(self) -> str:
+        colour = {1: "grey", 3: "colour"}.get(self.channels, f"{self.channels}-channel")
+        return f"{colour} images of {self.height}x{self.width} pixels, {self.levels} levels"
+
+
+@dataclass(frozen=True)
+class Classes(Space):
+    """One of `count` classes: an integer 0..count-1. `names` are the user's labels, or ()."""
+
+    kind: ClassVar[str] = "classes"
+    measure: ClassVar[str] = "counting"
+    count: int
+    names: tuple[str, ...] = ()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return ()
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return torch.int64
+
+    def _check_values(self, x: Tensor, name: str) -> Tensor:
+        return _check_range(x, 0, self.count - 1, name, "classes").long()
+
+    def describe(self) -> str:
+        return f"{self.count} classes" + (f" ({', '.join(self.names[:6])}{', ...' if self.count > 6 else ''})" if self.names else "")
+
+
+@dataclass(frozen=True)
+class Tokens(Space):
+    """Sequences of `length` integers 0..vocabulary-1."""
+
+    kind: ClassVar[str] = "tokens"
+    measure: ClassVar[str] = "counting"
+    length: int
+    vocabulary: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.length,)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return torch.int64
+
+    def _check_values(self, x: Tensor, name: str) -> Tensor:
+        return _check_range(x, 0, self.vocabulary - 1, name, "tokens").long()
+
+    def describe(self) -> str:
+        return f"sequences of {self.length} tokens out of {self.vocabulary}"
+
+
+@dataclass(frozen=True)
+class Sphere(Space):
+    """Unit vectors of R^(d+1): the d-dimensional sphere. Densities are against its surface measure."""
+
+    kind: ClassVar[str] = "sphere"
+    measure: ClassVar[str] = "surface"
+    d: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.d + 1,)
+
+    @property
+    def dimensions(self) -> int:
+        return self.d
+
+    def _check_values(self, x: Tensor, name: str) -> Tensor:
+        _check_finite(x, name)
+        off = (x.norm(dim=1) - 1).abs() > 1e-4
+        if off.any():
+            row = int(off.nonzero()[0])
+            raise InputError(f"{name}, row {row}: norm {float(x[row].norm()):.4g}.", "Points have unit norm.")
+        return x
+
+    def describe(self) -> str:
+        return f"points on the {self.d}-sphere"
