@@ -1,0 +1,75 @@
+"""Deep generative models on your own data, under one contract: fit, sample, log_prob, encode, decode.
+
+>>> import pushforward as pf
+>>> data = pf.load("ring")
+>>> model = pf.fit("real-nvp", data, steps=200)
+>>> model.sample(4).shape
+torch.Size([4, 2])
+
+Importing this package is cheap: torch is imported when a name that needs it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_NAMES = {
+    "load": "data",
+    "Data": "data",
+    "fit": "training",
+    "open_run": "training",
+    "save": "training",
+    "Run": "training",
+    "build": "registry",
+    "models": "registry",
+    "Batch": "game",
+    "Player": "game",
+    "Stage": "game",
+    "GenerativeModel": "model",
+    "Autoencoder": "model",
+    "LogProb": "likelihood",
+    "Dataset": "dataset",
+    "Noise": "noise",
+    "Real": "spaces",
+    "Pixels": "spaces",
+    "Classes": "spaces",
+    "Tokens": "spaces",
+    "Sphere": "spaces",
+    "Settings": "config",
+    "OptimizerSettings": "config",
+    "NetworkSettings": "config",
+    "InputError": "errors",
+    "DensityUnavailable": "errors",
+    "PushforwardError": "errors",
+}
+
+__all__ = [*_NAMES, "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _NAMES:
+        raise AttributeError(f"module 'pushforward' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{_NAMES[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+if TYPE_CHECKING:
+    from .config import NetworkSettings, OptimizerSettings, Settings
+    from .data import Data, load
+    from .dataset import Dataset
+    from .errors import DensityUnavailable, InputError, PushforwardError
+    from .game import Batch, Player, Stage
+    from .likelihood import LogProb
+    from .model import Autoencoder, GenerativeModel
+    from .noise import Noise
+    from .registry import build, models
+    from .spaces import Classes, Pixels, Real, Sphere, Tokens
+    from .training import Run, fit, open_run, save

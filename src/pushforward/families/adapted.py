@@ -1,0 +1,122 @@
+r"""Any core on the spaces it supports, for any data: `Adapted(core, preprocess)`.
+
+It wraps *data*, not players: each stage's dataset is seen through the preprocessing (with its dequantization noise
+redrawn at each visit), so cores, wrappers and compilers never see it. On the way out samples are decoded to the
+user's types, and log-determinants are added to likelihoods. The likelihood is exact only if both parts are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..bijections.preprocess import Preprocess
+from ..dataset import Dataset
+from ..errors import DensityUnavailable
+from ..game import Player, Stage
+from ..likelihood import LogProb
+from ..model import GenerativeModel
+from ..noise import Noise
+
+
+class Adapted(GenerativeModel):
+    """A core model behind preprocessing of the data, and optionally of the condition.
+
+    Args:
+        core: models `preprocess.codomain`.
+        preprocess: the data's preprocessing.
+        condition_preprocess: the condition's, or None when the core takes conditions as they are.
+    """
+
+    def __init__(
+        self, core: GenerativeModel, preprocess: Preprocess, condition_preprocess: Preprocess | None = None
+    ):
+        condition_space = condition_preprocess.space if condition_preprocess is not None else core.condition_space
+        super().__init__(preprocess.space, condition_space, core.code_space)
+        if core.space != preprocess.codomain:
+            raise ValueError(f"the core models {core.space}, the preprocessing gives {preprocess.codomain}")
+        self.core = core
+        self.preprocess_data = preprocess
+        self.preprocess_condition = condition_preprocess
+        self.options = core.options
+        self.density_options = dict(core.density_options)
+        if preprocess.stochastic:
+            self.density_options["dequantization_draws"] = 1
+
+    def _condition(self, condition: Any) -> Any:
+        if condition is None or self.preprocess_condition is None:
+            return condition
+        return self.preprocess_condition(condition, None)[0]
+
+    def draw(self, noise: Noise, condition: Any = None, **options: Any) -> Any:
+        return self.preprocess_data.inverse(self.core.draw(noise, self._condition(condition), **options))
+
+    def density(
+        self, x: Any, condition: Any, noise: Noise, dequantization_draws: int = 1, **options: Any
+    ) -> LogProb:
+        pre = self.preprocess_data
+        if pre.bound is None:
+            raise DensityUnavailable(
+                f"{type(self.core).__name__} has no density for {self.space.describe()}.",
+                "For likelihoods fit real-nvp, flow-matching or vae.",
+            )
+        condition = self._condition(condition)
+        parts = []
+        for _ in range(dequantization_draws):
+            z, log_det = pre(x, noise)
+            part = self.core.density(z, condition, noise, **options)
+            parts.append(replace(part, values=part.values + log_det))
+        first = parts[0]
+        values = torch.stack([p.values for p in parts])
+        error, draws = first.standard_error, first.draws
+        if len(parts) > 1:
+            error, draws = values.std(0) / len(parts) ** 0.5, len(parts) * (first.draws or 1)
+        elif pre.stochastic:
+            draws = first.draws or 1
+        bound = first.bound if pre.bound == "exact" else "lower"
+        terms = {**first.terms, "preprocessing": log_det} if len(parts) == 1 else {}
+        return replace(first, values=values.mean(0), bound=bound, standard_error=error, draws=draws, terms=terms)
+
+    def infer(self, x: Any, condition: Any, noise: Noise | None) -> Any:
+        z, _ = self.preprocess_data(x, noise)
+        return self.core.infer(z, self._condition(condition), noise)
+
+    def generate(self, z: Any, condition: Any, noise: Noise | None) -> Any:
+        return self.preprocess_data.inverse(self.core.generate(z, self._condition(condition), noise))
+
+    def map_data(self, data: Dataset) -> Dataset:
+        """The dataset as the core sees it."""
+
+        def fn(x: Any, condition: Any, noise: Noise) -> tuple[Any, Any]:
+            return None if x is None else self.preprocess_data(x, noise)[0], self._condition(condition)
+
+        return data.map(fn, self.core.space, self.core.condition_space)
+
+    def players(self) -> Sequence[Player]:
+        return self.core.players()
+
+    def stages(self) -> Sequence[Stage]:
+        def fit(data: Dataset | None, noise: Noise) -> None:
+            if data is None:
+                return
+            self.preprocess_data.fit(data)
+            if self.preprocess_condition is not None:
+                self.preprocess_condition.fit(_conditions(data))
+
+        stages = [replace(s, data=lambda d, s=s: s.data(self.map_data(d))) for s in self.core.stages()]
+        needs_fit = self.preprocess_data.fitted or self.preprocess_condition is not None
+        return [Stage("preprocess", start=fit), *stages] if needs_fit else stages
+
+    def averaged(self) -> Iterator[tuple[str, nn.Parameter]]:
+        return ((f"core.{name}", parameter) for name, parameter in self.core.averaged())
+
+
+def _conditions(data: Dataset) -> Dataset:
+    """The conditions of `data` as a dataset of their own."""
+    assert data.condition_space is not None
+    _, condition = data.all()
+    return Dataset(condition, space=data.condition_space)

@@ -1,0 +1,1 @@
+"""See the model files in this folder."""
