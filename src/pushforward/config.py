@@ -64,6 +64,7 @@ class TrainingSettings(Settings):
     checkpoint_minutes: float = Field(5.0, gt=0)
     keep_checkpoints: int = Field(2, ge=1)
     grids: int = Field(5, ge=0, description="sample pictures over the run")
+    tensorboard: bool = Field(False, description="also write TensorBoard logs (needs the tensorboard extra)")
     bad_steps: int = Field(5, ge=1, description="non-finite steps in a row before stopping")
 
 
@@ -106,7 +107,12 @@ def options_table(cls: type[BaseModel], defaults: BaseModel | None = None, prefi
             continue
         type_name = inner.__name__ if isinstance(inner, type) else str(inner).replace("typing.", "")
         rows.append(
-            {"name": prefix + name, "type": type_name, "default": value, "description": field.description or ""}
+            {
+                "name": prefix + name,
+                "type": type_name,
+                "default": value,
+                "description": field.description or "",
+            }
         )
     return rows
 

@@ -43,7 +43,13 @@ class Dataset:
     """
 
     def __init__(
-        self, x: Any, condition: Any = None, *, space: Space, condition_space: Space | None = None, n: int | None = None
+        self,
+        x: Any,
+        condition: Any = None,
+        *,
+        space: Space,
+        condition_space: Space | None = None,
+        n: int | None = None,
     ):
         self.x, self.condition = x, condition
         self.space, self.condition_space = space, condition_space
@@ -125,7 +131,11 @@ class Mapped(Dataset):
         parts = [self.gather(i, Noise.of(0, 98, index=i)) for i in chunks]
         x, condition = zip(*parts)
         return Dataset(
-            join(list(x)), join(list(condition)), space=self.space, condition_space=self.condition_space, n=self.n
+            join(list(x)),
+            join(list(condition)),
+            space=self.space,
+            condition_space=self.condition_space,
+            n=self.n,
         )
 
 

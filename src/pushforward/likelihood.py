@@ -39,7 +39,7 @@ class LogProb:
 
     @property
     def kind(self) -> str:
-        """"exact", "lower bound", "estimate", or "estimate of a lower bound".
+        """ "exact", "lower bound", "estimate", or "estimate of a lower bound".
 
         A one-sample bound (an ELBO) is called a lower bound: it holds in expectation. A bound whose *value* is
         itself approximated (a random trace, an ODE solver) is an estimate of a lower bound.

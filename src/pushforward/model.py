@@ -105,6 +105,7 @@ class GenerativeModel(nn.Module):
         supports: the kinds of space that its code models directly. `families.adapted` brings the others.
         options: sampling options with their defaults; `sample(..., unknown=1)` is refused with these listed.
         density_options: the same for `log_prob`.
+        preview: sampling options for the quick pictures during training.
 
     Instance attributes: `space`, `condition_space` (None: unconditional), `code_space` (None: no codes).
     """
@@ -113,6 +114,7 @@ class GenerativeModel(nn.Module):
     supports: ClassVar[tuple[type[Space], ...]] = (Real,)
     options: Mapping[str, Any] = {}
     density_options: Mapping[str, Any] = {}
+    preview: Mapping[str, Any] = {}  # sampling options for quick pictures during training
 
     # `sample` and `log_prob` work on at most this many numbers at a time, unless a batch_size is given.
     chunk_numbers: ClassVar[int] = 2**20
@@ -121,6 +123,8 @@ class GenerativeModel(nn.Module):
         super().__init__()
         self.space, self.condition_space, self.code_space = space, condition_space, code_space
         self.conditions = None if condition_space is None else ConditionTable(condition_space)
+        self.config: Any = None  # registry.Config of a model built from a recipe
+        self.user_networks: tuple[str, ...] = ()  # roles filled by the user's own modules
 
     # ------------------------------------------------------------------------------ what a family writes
 
@@ -185,7 +189,13 @@ class GenerativeModel(nn.Module):
 
     @torch.no_grad()
     def sample(
-        self, n: int, condition: Any = None, *, seed: int | None = None, batch_size: int | None = None, **options: Any
+        self,
+        n: int,
+        condition: Any = None,
+        *,
+        seed: int | None = None,
+        batch_size: int | None = None,
+        **options: Any,
     ) -> Any:
         """Draw n samples in the data's own units and types, (n, *space.shape).
 
@@ -296,7 +306,8 @@ class GenerativeModel(nn.Module):
         if condition is None:
             if required:
                 raise InputError(
-                    f"this model is conditional on {space.describe()}.", "Give condition=... (or --condition)."
+                    f"this model is conditional on {space.describe()}.",
+                    "Give condition=... (or --condition).",
                 )
             return None
         if isinstance(space, Classes):

@@ -133,7 +133,10 @@ def build(
 
 
 def build_from(
-    config: Config, space: Space, condition_space: Space | None = None, networks: Mapping[str, nn.Module] | None = None
+    config: Config,
+    space: Space,
+    condition_space: Space | None = None,
+    networks: Mapping[str, nn.Module] | None = None,
 ) -> GenerativeModel:
     """`build`, from a resolved configuration."""
     from .bijections.preprocess import Standardize, Unchanged
@@ -150,8 +153,29 @@ def build_from(
     inner_condition = condition_space if condition_preprocess is None else condition_preprocess.codomain
     core = cls(config.settings, inner, inner_condition, dict(networks or {}))  # type: ignore[call-arg, arg-type]
     if preprocess is None and condition_preprocess is None:
-        return core
-    return Adapted(core, preprocess or Unchanged(space), condition_preprocess)
+        model = core
+    else:
+        model = Adapted(core, preprocess or Unchanged(space), condition_preprocess)
+    model.config, model.user_networks = config, tuple(networks or ())
+    return model
+
+
+def models(name: str | None = None) -> list[dict[str, Any]]:
+    """Every model (or one): name, title, likelihood, summary, source, and its options with types and defaults.
+
+    Raises:
+        InputError: unknown name.
+    """
+    from .config import options_table
+
+    rows = []
+    for each in recipe_names() if name is None else (name,):
+        r, config = recipe(each), resolve(each)
+        options = options_table(type(config.settings), config.settings)
+        training = options_table(TrainingSettings, config.training, "training.")
+        keep = ("name", "title", "likelihood", "summary", "source")
+        rows.append({k: getattr(r, k) for k in keep} | {"options": options + training})
+    return sorted(rows, key=lambda row: (TAXONOMY.index(row["likelihood"]), row["name"]))
 
 
 _WORD = re.compile(r"[^a-z0-9]+")

@@ -196,7 +196,9 @@ class Classes(Space):
         return _check_range(x, 0, self.count - 1, name, "classes").long()
 
     def describe(self) -> str:
-        return f"{self.count} classes" + (f" ({', '.join(self.names[:6])}{', ...' if self.count > 6 else ''})" if self.names else "")
+        return f"{self.count} classes" + (
+            f" ({', '.join(self.names[:6])}{', ...' if self.count > 6 else ''})" if self.names else ""
+        )
 
 
 @dataclass(frozen=True)

@@ -35,14 +35,16 @@ class Adapted(GenerativeModel):
     def __init__(
         self, core: GenerativeModel, preprocess: Preprocess, condition_preprocess: Preprocess | None = None
     ):
-        condition_space = condition_preprocess.space if condition_preprocess is not None else core.condition_space
+        condition_space = (
+            condition_preprocess.space if condition_preprocess is not None else core.condition_space
+        )
         super().__init__(preprocess.space, condition_space, core.code_space)
         if core.space != preprocess.codomain:
             raise ValueError(f"the core models {core.space}, the preprocessing gives {preprocess.codomain}")
         self.core = core
         self.preprocess_data = preprocess
         self.preprocess_condition = condition_preprocess
-        self.options = core.options
+        self.options, self.preview = core.options, core.preview
         self.density_options = dict(core.density_options)
         if preprocess.stochastic:
             self.density_options["dequantization_draws"] = 1
@@ -79,7 +81,9 @@ class Adapted(GenerativeModel):
             draws = first.draws or 1
         bound = first.bound if pre.bound == "exact" else "lower"
         terms = {**first.terms, "preprocessing": log_det} if len(parts) == 1 else {}
-        return replace(first, values=values.mean(0), bound=bound, standard_error=error, draws=draws, terms=terms)
+        return replace(
+            first, values=values.mean(0), bound=bound, standard_error=error, draws=draws, terms=terms
+        )
 
     def infer(self, x: Any, condition: Any, noise: Noise | None) -> Any:
         z, _ = self.preprocess_data(x, noise)

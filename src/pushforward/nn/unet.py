@@ -1,0 +1,116 @@
+r"""A small U-Net for fields of images of any size: Ho et al. (2020, arXiv:2006.11239, appendix B), slimmed.
+
+Differences from theirs: as many blocks on the way up as on the way down (they have one more), time and condition by
+adaptive group normalization, sizes halved by rounding up so that odd ones work, channels `width` at full resolution
+and twice that below.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .convolutional import Downsample, ResidualBlock, Upsample, convolution, group_norm, pyramid
+from .embeddings import TimeEmbedding, check_embedding
+from .mlp import zero
+
+ATTENTION_PIXELS = 64
+
+
+class SelfAttention(nn.Module):
+    """Every pixel attends to every pixel of its own image, (n, channels, h, w) to the same (Vaswani et al. 2017)."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.heads = max(1, channels // 64)
+        if channels % self.heads:
+            self.heads = 1
+        self.norm = group_norm(channels)
+        self.query_key_value = nn.Conv2d(channels, 3 * channels, 1)
+        self.last = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        qkv = self.query_key_value(self.norm(x)).flatten(2).transpose(1, 2)  # (n, pixels, 3 channels)
+        q, k, v = qkv.unflatten(2, (3, self.heads, -1)).permute(
+            2, 0, 3, 1, 4
+        )  # (n, heads, pixels, channels / heads)
+        mixed = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+        out: Tensor = x + self.last(mixed.transpose(1, 2).reshape(x.shape))
+        return out
+
+
+class UNet(nn.Module):
+    r"""A field of images: (x (n, *shape), t (n,) in [0, 1], embedding) to (n, out_channels, height, width).
+
+    Per level `depth` blocks down and up, joined by skips; self-attention below full resolution where an image has at
+    most 64 pixels. The last convolution starts at zero.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        out_channels: int,
+        width: int,
+        depth: int,
+        *,
+        condition_features: int = 0,
+        dropout: float = 0.0,
+    ):
+        super().__init__()
+        self.condition_features = condition_features
+        features = 4 * width
+        sizes = pyramid(*shape[1:])
+        widths = [width if level == 0 else 2 * width for level in range(len(sizes))]
+
+        def block(level: int) -> nn.ModuleList:
+            attend = level > 0 and sizes[level][0] * sizes[level][1] <= ATTENTION_PIXELS
+            parts: list[nn.Module] = [ResidualBlock(widths[level], widths[level], features, dropout)]
+            return nn.ModuleList([*parts, SelfAttention(widths[level])] if attend else parts)
+
+        self.time = TimeEmbedding(features)
+        self.condition = nn.Linear(condition_features, features) if condition_features else None
+        self.first = convolution(shape[0], width)
+        self.down, self.downsample = nn.ModuleList(), nn.ModuleList()
+        self.up, self.merge, self.upsample = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
+        for level, channels in enumerate(widths):
+            self.down.append(nn.ModuleList(block(level) for _ in range(depth)))
+            if level + 1 < len(widths):
+                self.downsample.append(
+                    Downsample(channels, widths[level + 1], sizes[level], sizes[level + 1])
+                )
+        self.middle = ResidualBlock(widths[-1], widths[-1], features, dropout)
+        for level in reversed(range(len(widths))):
+            self.up.append(nn.ModuleList(block(level) for _ in range(depth)))
+            self.merge.append(
+                nn.ModuleList(nn.Conv2d(2 * widths[level], widths[level], 1) for _ in range(depth))
+            )
+            if level:
+                self.upsample.append(Upsample(widths[level], widths[level - 1], sizes[level - 1]))
+        self.norm = group_norm(width)
+        self.last = zero(convolution(width, out_channels))
+
+    def forward(self, x: Tensor, t: Tensor, embedding: Tensor | None = None) -> Tensor:
+        check_embedding(embedding, self.condition_features)
+        e = self.time(t)
+        if self.condition is not None:
+            e = e + self.condition(embedding)
+        e = F.silu(e)
+        h = self.first(x)
+        skips = []
+        for level, blocks in enumerate(self.down):
+            for block, *attention in blocks:
+                h = block(h, e)
+                h = attention[0](h) if attention else h
+                skips.append(h)
+            if level < len(self.downsample):
+                h = self.downsample[level](h)
+        h = self.middle(h, e)
+        for level, blocks in enumerate(self.up):
+            for (block, *attention), merge in zip(blocks, self.merge[level]):
+                h = block(merge(torch.cat([h, skips.pop()], 1)), e)
+                h = attention[0](h) if attention else h
+            if level < len(self.upsample):
+                h = self.upsample[level](h)
+        out: Tensor = self.last(F.silu(self.norm(h)))
+        return out

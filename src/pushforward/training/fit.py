@@ -1,0 +1,636 @@
+"""From a model's name and data to a trained model: settings resolved, a run folder kept, signals and errors caught."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import nn
+
+from .. import __version__
+from ..config import TrainingSettings, merge, validate
+from ..dataset import Dataset
+from ..errors import InputError, TrainingFailed
+from ..model import GenerativeModel, evaluating
+from ..registry import Config, build_from, resolve, slug
+from ..spaces import Real, Space
+from .checkpoint import Checkpoints
+from .engine import Engine, Interrupted, Record
+from .environment import environment
+from .files import Lock, WriteFailed, explained, write_json, write_text
+from .progress import Progress
+from .resolve import Cost, choose_device, make_accelerator, measure, parse_duration, settle, threads
+from .run import FORMAT, Run, list_runs, open_run, save, write_card, write_yaml
+from .verdict import Verdict, judge
+
+
+@dataclass
+class Fit:
+    """What a fit gives: the model, its folder (None: kept in memory), the verdict and the numbers."""
+
+    model: GenerativeModel
+    folder: Path | None
+    verdict: Verdict
+    config: Config
+    steps: int
+    seconds: float
+    skipped: int
+    history: list[dict[str, float]]
+
+
+@dataclass
+class Plan:
+    """What `--dry-run` tells: nothing is written."""
+
+    model: str
+    data: dict[str, Any]
+    parameters: int
+    networks: dict[str, int]
+    batch_size: int
+    steps: int
+    memory_bytes: int
+    seconds: float
+    step_seconds: float
+    device: str
+    settings: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def choose_model(data: Any) -> tuple[str, str]:
+    """A first model for the data, and why."""
+    n, space = len(data.train), data.space
+    if isinstance(space, Real) and len(space.shape) == 1:
+        if n < 1000:
+            return (
+                "gmm",
+                f"{n} training rows are few: a mixture of Gaussians has an exact density and overfits least",
+            )
+        return "real-nvp", "columns of numbers: a normalizing flow has an exact density and trains in minutes"
+    return (
+        "flow-matching",
+        "images: flow matching gives the best samples of the built-in models, and a likelihood",
+    )
+
+
+def fit(
+    model: str | GenerativeModel | None,
+    data: Any,
+    *,
+    condition: Any = None,
+    steps: int | None = None,
+    epochs: float | None = None,
+    budget: str | float | None = None,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    resume: bool = False,
+    seed: int | None = None,
+    device: str | None = None,
+    precision: str | None = None,
+    threads: int | str | None = None,
+    init: str | Path | None = None,
+    networks: Mapping[str, nn.Module] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    progress: bool = True,
+) -> GenerativeModel:
+    """Fit a model and return it, ready to sample.
+
+    Args:
+        model: a name from `pf.models()`, a model from `pf.build`, or None to let the data choose.
+        data: what `pf.load` gives or takes: a name, a path, an array, a `Data`.
+        condition: which column or label the model is conditioned on (see `pf.load`).
+        steps, epochs, budget: how long: rounds of training, passes over the data, or time ("3m"; measured once
+            at the start and turned into steps). Default: the recipe's.
+        out: run folder; None keeps the run in memory.
+        overwrite: replace an existing run folder. resume: go on with it; with `steps`, that many more.
+        seed, device, precision, threads: see `TrainingSettings`.
+        init: a run whose weights to start from.
+        networks: your own modules by role.
+        settings: overrides, nested: {"network": {"size": "m"}, "training": {"batch_size": 64}}.
+        progress: show progress on stderr.
+
+    Returns:
+        the trained model, in evaluation mode, with the best (or averaged) weights.
+
+    Raises:
+        InputError: anything about the arguments or the data. TrainingFailed: divergence, memory.
+    """
+    return run_fit(
+        model, data, condition=condition, steps=steps, epochs=epochs, budget=budget, out=out, overwrite=overwrite,
+        resume=resume, seed=seed, device=device, precision=precision, threads_=threads, init=init,
+        networks=networks, settings=settings, progress=progress,
+    ).model  # fmt: skip
+
+
+def run_fit(
+    model: str | GenerativeModel | None,
+    data: Any,
+    *,
+    condition: Any = None,
+    steps: int | None = None,
+    epochs: float | None = None,
+    budget: str | float | None = None,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    resume: bool = False,
+    seed: int | None = None,
+    device: str | None = None,
+    precision: str | None = None,
+    threads_: int | str | None = None,
+    init: str | Path | None = None,
+    networks: Mapping[str, nn.Module] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    progress: bool = True,
+    log: Callable[[str], None] | None = None,
+) -> Fit:
+    """`fit`, with everything that is known about it."""
+    given = [k for k, v in (("steps", steps), ("epochs", epochs), ("budget", budget)) if v is not None]
+    if len(given) > 1:
+        raise InputError(f"--{given[0]} and --{given[1]} were both given.", "Choose one.")
+    run: Run | None = None
+    if resume:
+        if out is None:
+            raise InputError("which run should be resumed?", "Give its folder: --out runs/NAME.")
+        run = open_run(out, **(networks or {}))
+        data = run.load_data() if data is None else as_data(data, condition)
+        if run.data_info and data.hash != run.data_info["hash"]:
+            raise InputError(f"{data.source} is not the data that {out} was begun with (its hash differs).")
+        config = run.config
+        if epochs is not None:
+            steps = _epochs(epochs, data, config.training)
+    else:
+        data = as_data(data, condition)
+        if model is None:
+            model, why = choose_model(data)
+            (log or _say(progress))(f"model: {model} ({why}; --model chooses another)")
+        training = {
+            "seed": seed, "device": device, "precision": precision, "threads": threads_, "steps": steps,
+        }  # fmt: skip
+        over = merge(settings or {}, {"training": {k: v for k, v in training.items() if v is not None}})
+        if isinstance(model, GenerativeModel):
+            base = model.config or Config("custom", type(model).Settings(), TrainingSettings())
+            config = Config(base.model, base.settings, _training(base.training, over.get("training", {})))
+        else:
+            config = resolve(model, over)
+        if epochs is not None:
+            config = _replace(config, steps=_epochs(epochs, data, config.training))
+    folder = None if out is None else Path(out)
+    with ExitStack() as stack:
+        if folder is not None and _rank() == 0:
+            if not resume:
+                prepare_folder(folder, overwrite)
+            lock = Lock(folder)
+            stack.callback(lock.release)
+        reporter = Progress(
+            None if folder is None or _rank() else folder / "log.txt",
+            show=progress and _rank() == 0 and log is None,
+        )
+        say = log or reporter.log
+        stack.callback(reporter.close)
+        where = choose_device(config.training.device)
+        built = _build(model, config, data, networks, run)
+        accelerator = make_accelerator(config.training, where)
+        built.to(accelerator.device)
+        if init is not None and not resume:
+            _initialize(built, open_run(init, **(networks or {})), say)
+        if not resume:
+            built.remember_conditions(data.train)
+            seconds = parse_duration(str(budget)) if budget is not None else None
+            training_settings = _settle(built, data, config.training, seconds, say, accelerator)
+            config = _replace(config, **training_settings.model_dump())
+            built.config = config if built.config is not None else None
+            if folder is not None and _rank() == 0:
+                _write_head(folder, config, data, sorted(networks or ()), init)
+        elif budget is not None:
+            with threads(config.training.threads):
+                cost = measure(built, data.train, data.validation, config.training)
+            steps = cost.steps(parse_duration(str(budget)), config.training.validations)
+        with threads(config.training.threads):
+            return _play(built, config, data, folder, reporter, say, accelerator, resume, steps if resume else None)
+
+
+def dry_run(
+    model: str | None,
+    data: Any,
+    *,
+    condition: Any = None,
+    steps: int | None = None,
+    epochs: float | None = None,
+    budget: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    networks: Mapping[str, nn.Module] | None = None,
+    **training: Any,
+) -> Plan:
+    """Shapes, parameters, memory and time of a fit, from a short trial; writes nothing."""
+    data = as_data(data, condition)
+    if model is None:
+        model, _ = choose_model(data)
+    over = merge(settings or {}, {"training": {k: v for k, v in {**training, "steps": steps}.items() if v is not None}})
+    config = resolve(model, over)
+    if epochs is not None:
+        config = _replace(config, steps=_epochs(epochs, data, config.training))
+    built = _build(model, config, data, networks, None).to(choose_device(config.training.device))
+    settled = settle(
+        built, data.train, data.validation, config.training, budget=parse_duration(budget) if budget else None
+    )
+    closed = all(s.rounds == 0 for s in built.stages())
+    with threads(settled.threads):
+        cost = Cost(0, [], 0, 0, 0) if closed else measure(built, data.train, data.validation, settled)
+    parameters = sum(p.numel() for p in built.parameters())
+    # Weights, gradients, two Adam moments, the average and the best weights; what the backward pass keeps; data.
+    memory = 4 * parameters * 6 + cost.activation_bytes + data.train.bytes
+    return Plan(
+        model,
+        data.describe(),
+        parameters,
+        {n: sum(p.numel() for p in m.parameters()) for n, m in _core(built).named_children() if any(m.parameters())},
+        min(settled.batch_size, len(data.train)),
+        0 if closed else settled.steps,
+        memory,
+        cost.total(settled.steps, settled.validations),
+        cost.user_seconds,
+        str(built.device),
+        config.to_dict(),
+    )
+
+
+# ---------------------------------------------------------------------------------- the parts
+
+
+def as_data(data: Any, condition: Any = None) -> Any:
+    """A `Data`, loaded if it is not one yet."""
+    from ..data import Data, load
+
+    if isinstance(data, Data):
+        if condition is not None:
+            raise InputError(
+                "condition goes to pf.load when the data is already loaded.", "pf.load(source, condition=...)"
+            )
+        return data
+    return load(data, condition=condition)
+
+
+def prepare_folder(folder: Path, overwrite: bool) -> None:
+    """An empty folder for a run. An existing one is not touched without `overwrite`."""
+    with explained(folder):
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            is_run = folder.is_dir() and (folder / "config.yaml").is_file()
+            if not overwrite:
+                raise InputError(
+                    f"{folder} exists already.",
+                    "Go on with it: --resume. Replace it: --overwrite. Or choose another --out."
+                    if is_run
+                    else "Choose another --out.",
+                )
+            if not is_run:
+                raise InputError(f"{folder} is not a run folder: it is not overwritten.", "Choose another --out.")
+            Lock(folder).release()
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+def default_folder(data_name: str, model: str, root: str | Path = "runs") -> Path:
+    """`runs/<data>-<model>`, with -2, -3, ... when that exists."""
+    base = Path(root) / f"{slug(data_name)}-{slug(model)}"
+    folder, k = base, 1
+    while folder.exists():
+        k += 1
+        folder = base.with_name(f"{base.name}-{k}")
+    return folder
+
+
+def _play(
+    model: GenerativeModel,
+    config: Config,
+    data: Any,
+    folder: Path | None,
+    reporter: Progress,
+    say: Callable[[str], None],
+    accelerator: Any,
+    resume: bool,
+    more: int | None,
+) -> Fit:
+    settings = config.training
+    main = accelerator.is_main_process
+    store = None
+    if folder is not None:
+        store = Checkpoints(folder / "checkpoints", settings.keep_checkpoints, say)
+    if more is not None and store is not None:
+        settings, config = _extend(config, store, more, say)
+        if main and folder is not None:
+            _write_head(folder, config, data, sorted(model.user_networks), None)
+    metrics = Metrics(folder / "metrics.jsonl" if folder is not None and main else None, settings)
+    train = data.train
+    if accelerator.device.type != "cpu" and train.bytes < _device_room(accelerator.device):
+        train = train.to(accelerator.device)
+
+    def on_round(engine: Engine) -> None:
+        stage = engine.stages[engine.cursor.stage]
+        total = engine.total_rounds(stage)
+        reporter.tick(stage.name, engine.cursor.round, total)
+        if (
+            main
+            and folder is not None
+            and settings.grids
+            and engine.cursor.round % max(1, total // settings.grids) == 0
+        ):
+            _preview(engine, folder, say)
+
+    def on_record(record: Record) -> None:
+        metrics.add(record)
+        reporter.record(record)
+
+    engine = Engine(
+        model, train, settings, validation=data.validation, checkpoints=store, accelerator=accelerator,
+        on_record=on_record, on_round=on_round, log=say,
+    )  # fmt: skip
+    if resume and store is not None:
+        loaded = store.load()
+        metrics.rewind(0 if loaded is None else _step_of(loaded[0]))
+        del loaded
+    begun = time.monotonic()
+    state, failure = "finished", None
+    with _signals(engine, say):
+        try:
+            engine.play()
+        except (Interrupted, TrainingFailed) as error:
+            state, failure = ("interrupted" if isinstance(error, Interrupted) else "failed"), error
+            _use_average(engine)
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if not _out_of_memory(error):
+                raise
+            state = "failed"
+            failure = TrainingFailed(
+                f"out of memory on {accelerator.device} with a batch of {settings.batch_size}.",
+                f"Use --set training.batch_size={max(1, settings.batch_size // 2)} or a smaller --set network.size.",
+            )
+    reporter.close()
+    seconds = metrics.seconds or (time.monotonic() - begun)
+    trained = any(s.rounds != 0 for s in engine.stages or model.stages())
+    last = [h for h in engine.history if h["stage"] == len(engine.stages) - 1]
+    verdict = judge(last, trained=trained, skipped=engine.skipped)
+    if isinstance(failure, TrainingFailed):
+        verdict = Verdict("diverged", failure.what)
+    steps = engine.step if engine.stages else 0
+    if main and folder is not None:
+        status = {
+            "state": state,
+            "steps": steps,
+            "seconds": round(seconds, 2),
+            "verdict": str(verdict),
+            "held_out": engine.best["value"] if math.isfinite(engine.best["value"]) else None,
+            "skipped_steps": engine.skipped,
+            "parameters": sum(p.numel() for p in model.parameters()),
+        }
+        _finish(model, folder, metrics, status, state)
+    if failure is not None:
+        raise failure
+    return Fit(model, folder, verdict, config, steps, seconds, engine.skipped, engine.history)
+
+
+class Metrics:
+    """metrics.jsonl, and TensorBoard when asked for."""
+
+    def __init__(self, path: Path | None, settings: TrainingSettings):
+        self.path = path
+        self.records: list[dict[str, Any]] = []
+        self.seconds = 0.0
+        self._board: Any = None
+        if path is not None and settings.tensorboard:
+            try:
+                from torch.utils.tensorboard import SummaryWriter
+            except ImportError:
+                raise InputError("TensorBoard is not installed.", "pip install 'pushforward[tensorboard]'") from None
+            self._board = SummaryWriter(str(path.parent / "tensorboard"))
+
+    def add(self, record: Record) -> None:
+        import json
+
+        row = asdict(record)
+        self.seconds = record.seconds
+        self.records.append(row)
+        if self.path is not None:
+            with explained(self.path), open(self.path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+        if self._board is not None:
+            for name, value in row["losses"].items():
+                self._board.add_scalar(f"{record.stage}/{name.lstrip('_')}", value, record.step)
+            if record.validation is not None:
+                self._board.add_scalar(f"{record.stage}/held-out", record.validation, record.step)
+
+    def rewind(self, step: int) -> None:
+        """Forget what came after the checkpoint that training goes on from."""
+        import json
+
+        if self.path is None or not self.path.is_file():
+            return
+        kept = []
+        for line in self.path.read_text(encoding="utf-8").splitlines():
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError:
+                break
+            if row["step"] <= step:
+                kept.append(row)
+        self.records = kept
+        write_text(self.path, "".join(json.dumps(row) + "\n" for row in kept))
+
+
+def _finish(model: GenerativeModel, folder: Path, metrics: Metrics, status: dict[str, Any], state: str) -> None:
+    """The files that come last: the model, the status, the loss plot, the card."""
+    if state != "failed" and model.config is not None:
+        save(model, folder / "model")
+    write_json(folder / "status.json", status)
+    if metrics.records:
+        from ..data.pictures import loss_plot
+
+        loss_plot(metrics.records, folder / "loss.png")
+    if model.config is not None:
+        write_card(Run(folder))
+
+
+def _write_head(folder: Path, config: Config, data: Any, networks: list[str], init: Any) -> None:
+    with explained(folder):
+        write_yaml(
+            folder / "config.yaml",
+            {
+                "format": FORMAT,
+                "pushforward": __version__,
+                **config.to_dict(),
+                "data": {"source": data.source, "options": data.options},
+                "networks": networks,
+                "init": None if init is None else str(init),
+            },
+        )
+        write_json(folder / "data.json", data.describe() | {"hash": data.hash})
+        if not (folder / "environment.json").exists():
+            write_json(folder / "environment.json", environment())
+
+
+def _build(
+    model: Any, config: Config, data: Any, networks: Mapping[str, nn.Module] | None, run: Run | None
+) -> GenerativeModel:
+    if isinstance(model, GenerativeModel):
+        if model.space != data.space or model.condition_space != data.condition_space:
+            raise InputError(f"the model is for {model.space.describe()}, the data is {data.space.describe()}.")
+        return model
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.training.seed)
+        if run is not None:
+            return run.untrained()
+        return build_from(config, data.space, data.condition_space, networks)
+
+
+def _initialize(model: GenerativeModel, source: Run, say: Callable[[str], None]) -> None:
+    """Weights of another run where names and shapes agree; a run that shares none is refused."""
+    own, theirs = model.state_dict(), source.model.state_dict()
+    shared = {k: v for k, v in theirs.items() if k in own and own[k].shape == v.shape}
+    if not any(k in shared for k, _ in model.named_parameters()):
+        raise InputError(f"--init {source.folder}: no weight has the name and shape of one of this model.")
+    model.load_state_dict({**own, **shared})
+    say(f"starting from {source.folder}: {len(shared)} of {len(own)} tensors taken")
+
+
+def _settle(
+    model: GenerativeModel,
+    data: Any,
+    settings: TrainingSettings,
+    budget: float | None,
+    say: Any,
+    accelerator: Any,
+) -> TrainingSettings:
+    """Resolve on rank 0; the other ranks take its numbers."""
+    if accelerator.num_processes == 1:
+        return settle(model, data.train, data.validation, settings, budget=budget, log=say)
+    settings = settings.model_copy(update={"threads": 1}) if settings.threads == "auto" else settings
+    numbers = torch.zeros(2, device=accelerator.device)
+    if accelerator.is_main_process:
+        found = settle(model, data.train, data.validation, settings, budget=budget, log=say)
+        numbers = torch.tensor([float(found.steps), float(found.compile)], device=accelerator.device)
+    torch.distributed.broadcast(numbers, 0)
+    return settings.model_copy(update={"steps": int(numbers[0]), "compile": bool(numbers[1])})
+
+
+def _extend(config: Config, store: Checkpoints, more: int, say: Any) -> tuple[TrainingSettings, Config]:
+    """`--resume --steps MORE`: that many more rounds than the newest checkpoint has."""
+    loaded = store.load()
+    done = 0 if loaded is None else loaded[1]["cursor"]["round"]
+    config = _replace(config, steps=done + more)
+    say(f"training for {more:,} more steps, to {config.training.steps:,}")
+    return config.training, config
+
+
+def _use_average(engine: Engine) -> None:
+    """After an interruption: the averaged weights, as at the end of a stage (the checkpoint has the raw ones)."""
+    with torch.no_grad():
+        for name, parameter in engine.average.parameters.items():
+            parameter.copy_(engine.average.tensors[name])
+    engine.model.eval()
+
+
+def _preview(engine: Engine, folder: Path, say: Callable[[str], None]) -> None:
+    """A picture of samples under `samples/`; a stage whose model cannot sample yet has none."""
+    from ..data import write_samples
+
+    model = engine.model
+    if not isinstance(model.space, Space) or engine.cursor.stage + 1 < len(engine.stages):
+        return
+    count = 36 if len(model.space.shape) == 3 else 1000
+    with evaluating(model), engine.average.swapped():
+        samples = model.sample(count, seed=0, **model.preview)
+    path = folder / "samples" / f"step_{engine.step:08d}.png"
+    with explained(path):
+        path.parent.mkdir(exist_ok=True)
+        write_samples(path, samples.cpu(), model.space)
+
+
+@contextmanager
+def _signals(engine: Engine, say: Callable[[str], None]) -> Iterator[None]:
+    """Ctrl-C and SIGTERM stop at the end of the round and save; a second Ctrl-C stops at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if engine.stop.is_set():
+            raise KeyboardInterrupt
+        engine.stop.set()
+        say("stopping after this step and saving (once more to stop at once)")
+
+    before = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for s, old in before.items():
+            signal.signal(s, old)
+
+
+def _training(base: TrainingSettings, over: Mapping[str, Any]) -> TrainingSettings:
+    return validate(TrainingSettings, merge(base.model_dump(), over), "training")
+
+
+def _replace(config: Config, **training: Any) -> Config:
+    return Config(config.model, config.settings, _training(config.training, training))
+
+
+def _epochs(epochs: float, data: Any, settings: TrainingSettings) -> int:
+    if epochs <= 0:
+        raise InputError(f"--epochs {epochs} is not positive.")
+    return max(1, math.ceil(epochs * len(data.train) / min(settings.batch_size, len(data.train))))
+
+
+def _core(model: GenerativeModel) -> nn.Module:
+    core = getattr(model, "core", model)
+    assert isinstance(core, nn.Module)
+    return core
+
+
+def _step_of(name: str) -> int:
+    return int(name[5:])
+
+
+def _say(show: bool) -> Callable[[str], None]:
+    return Progress(show=show).log
+
+
+def _rank() -> int:
+    return int(os.environ.get("RANK", "0"))
+
+
+def _device_room(device: torch.device) -> int:
+    """Bytes of a device that data may take: a quarter of what is free."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0] // 4
+    return 2 << 30
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    text = str(error)
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in text
+
+
+def latest_run(data_name: str | None, model: str | None, root: str | Path = "runs") -> Path:
+    """The most recently changed run that fits: what `fit --resume` without --out goes on with."""
+    runs = list_runs(root)
+    if data_name is not None:
+        runs = [r for r in runs if r.name.startswith(slug(data_name) + "-")]
+    if model is not None:
+        runs = [r for r in runs if f"-{slug(model)}" in r.name]
+    if not runs:
+        raise InputError("there is no run to resume.", "Give its folder: --out runs/NAME.")
+    return max(runs, key=lambda r: (r / "config.yaml").stat().st_mtime)
+
+
+__all__ = ["Fit", "Plan", "WriteFailed", "dry_run", "fit", "run_fit"]

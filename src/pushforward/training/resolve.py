@@ -1,0 +1,243 @@
+"""What "auto" means on this machine, decided once and written down: device, threads, budget.
+
+Threads, compilation and a time budget become plain settings and rounds before training, so that a resumed run
+repeats them instead of measuring again.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import re
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState, PartialState
+from accelerate.utils import DistributedDataParallelKwargs
+
+from ..config import TrainingSettings
+from ..dataset import Dataset
+from ..errors import InputError
+from ..model import GenerativeModel
+from .engine import Engine, sum_losses
+
+
+def choose_device(name: str) -> torch.device:
+    """The device that `name` (auto, cpu, cuda, mps) means here.
+
+    Raises:
+        InputError: it is not available.
+    """
+    available = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if name == "auto":
+        name = next(n for n, there in available.items() if there)
+    if not available.get(name, False):
+        raise InputError(f"device {name!r} is not available.", "`pushforward doctor` shows what is.")
+    return torch.device(name)
+
+
+def make_accelerator(settings: TrainingSettings, device: torch.device) -> Accelerator:
+    """accelerate's thin layer over devices, precision and ranks.
+
+    Buffers are not broadcast before each forward: image pools and running statistics belong to a rank.
+    """
+    AcceleratorState._reset_state()
+    if "WORLD_SIZE" not in os.environ:
+        PartialState._reset_state()
+    return Accelerator(
+        cpu=device.type == "cpu",
+        mixed_precision="bf16" if settings.precision == "bf16" else "no",
+        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
+    )
+
+
+@contextmanager
+def threads(count: int | str) -> Iterator[None]:
+    """`count` CPU threads inside the block ("auto": as they are)."""
+    before = torch.get_num_threads()
+    if isinstance(count, int) and count != before:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        if torch.get_num_threads() != before:
+            torch.set_num_threads(before)
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of "90", "90s", "3m", "1.5h", "1h30m".
+
+    Raises:
+        InputError: anything else, or zero.
+    """
+    parts = re.findall(r"(\d+(?:\.\d+)?)\s*([hms]?)", text.strip().lower())
+    if not parts or "".join(a + b for a, b in parts) != re.sub(r"\s", "", text.strip().lower()):
+        raise InputError(f"--budget {text!r} is not a duration.", "Examples: 45s, 3m, 1h30m.")
+    seconds = sum(float(a) * {"h": 3600, "m": 60, "s": 1, "": 1}[b] for a, b in parts)
+    if seconds <= 0:
+        raise InputError(f"--budget {text!r} is not positive.", "Examples: 45s, 3m, 1h30m.")
+    return seconds
+
+
+@dataclass
+class Cost:
+    """What a short trial on a copy of the model measured."""
+
+    start_seconds: float  # closed-form fits and data-dependent starts
+    fixed_rounds: list[tuple[int, float]]  # (rounds, seconds a round) of stages with their own number
+    user_seconds: float  # seconds of one --step, over the stages that leave the number to the user
+    validation_seconds: float  # one held-out evaluation
+    activation_bytes: int  # kept for the backward pass, at the run's batch size
+
+    def total(self, steps: int, validations: int) -> float:
+        fixed = sum(rounds * seconds for rounds, seconds in self.fixed_rounds)
+        held_out = validations * self.validation_seconds if self.user_seconds else 0.0
+        return self.start_seconds + fixed + steps * self.user_seconds + held_out
+
+    def steps(self, budget: float, validations: int) -> int:
+        """How many steps fit into `budget` seconds, 5% left for the rest; at least 1."""
+        spare = 0.95 * budget - self.total(0, validations)
+        return max(1, int(spare / self.user_seconds)) if self.user_seconds else 1
+
+
+def measure(
+    model: GenerativeModel,
+    data: Dataset | None,
+    validation: Dataset | None,
+    settings: TrainingSettings,
+    seconds: float = 1.0,
+    compiled: bool | None = None,
+) -> Cost:
+    """Play a few rounds of every stage on a copy of the model; the model itself is untouched."""
+    trial = settings.model_copy(update={"steps": 10**9, "compile": settings.compile if compiled is None else compiled})
+    scratch = Engine(copy.deepcopy(model), data, trial, validation=validation)
+    scratch.stages = list(scratch.model.stages())
+    cost = Cost(0.0, [], 0.0, 0.0, 0)
+    devices = [model.device.index or 0] if model.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        for s, stage in enumerate(scratch.stages):
+            begun = time.perf_counter()
+            scratch.cursor.round = scratch.cursor.draw = 0
+            if stage.enter:
+                stage.enter()
+            seen = stage.data(data) if data is not None else None
+            if stage.start:
+                from ..noise import Noise
+
+                n = len(seen) if seen is not None else settings.batch_size
+                stage.start(seen, Noise.of(settings.seed, 1, s, index=torch.arange(n, device=model.device)))
+            cost.start_seconds += time.perf_counter() - begun
+            total = stage.rounds if stage.rounds is not None else 10**9
+            scratch.seats = [scratch._seat(p) for p in stage.players()] if total else []
+            if not scratch.seats:
+                continue
+            cost.activation_bytes = max(cost.activation_bytes, _activations(scratch, s, stage, seen, total))
+            rate = _time_rounds(scratch, s, stage, seen, total, seconds)
+            if stage.rounds is None:
+                cost.user_seconds += rate
+                held_out = scratch._held_out(stage)
+                if held_out is not None:
+                    begun = time.perf_counter()
+                    scratch._validate(s, stage, held_out)
+                    cost.validation_seconds += time.perf_counter() - begun
+            else:
+                cost.fixed_rounds.append((stage.rounds, rate))
+    return cost
+
+
+def _time_rounds(engine: Engine, s: int, stage: Any, data: Dataset | None, total: int, seconds: float) -> float:
+    """Median seconds of a round: two to warm up, then for `seconds`, at least 3 and at most 200."""
+    times: list[float] = []
+    begun = time.perf_counter()
+    while len(times) < 5 or (time.perf_counter() - begun < seconds and len(times) < 202):
+        t = time.perf_counter()
+        engine._round(s, stage, data, max(total, 1))
+        _synchronize(engine.device)
+        times.append(time.perf_counter() - t)
+        if len(times) >= 3 and time.perf_counter() - begun > 4 * seconds:
+            break
+    return statistics.median(times[2:]) if len(times) > 2 else times[-1]
+
+
+def _activations(engine: Engine, s: int, stage: Any, data: Dataset | None, total: int) -> int:
+    """Bytes that the largest loss keeps for its backward pass."""
+    most = 0
+    for seat in engine.seats:
+        kept: dict[int, int] = {}
+
+        def pack(t: torch.Tensor, kept: dict[int, int] = kept) -> torch.Tensor:
+            kept[t.untyped_storage().data_ptr()] = t.untyped_storage().nbytes()
+            return t
+
+        batch = engine._draw(s, stage, data, engine._batch_size(stage, data), max(total, 1))
+        if seat.player.prepare:
+            batch = seat.player.prepare(batch)
+        if seat.optimizer is None:
+            continue
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
+            sum_losses(seat.player(batch))
+        most = max(most, sum(kept.values()))
+    return most
+
+
+def _synchronize(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def settle(
+    model: GenerativeModel,
+    data: Dataset | None,
+    validation: Dataset | None,
+    settings: TrainingSettings,
+    *,
+    budget: float | None = None,
+    log: Callable[[str], None] = lambda text: None,
+) -> TrainingSettings:
+    """`settings` with threads, compilation and a budget turned into plain values."""
+    update: dict[str, Any] = {}
+    cost: Cost | None = None
+    trains = any(s.rounds != 0 for s in model.stages())
+    if settings.compile and trains:
+        try:
+            measure(model, data, validation, settings, seconds=0.0)
+        except Exception as error:
+            first = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
+            log(f"compilation failed ({first}): training without it")
+            update["compile"] = False
+            settings = settings.model_copy(update=update)
+    if settings.threads == "auto":
+        most = torch.get_num_threads()
+        choice = most
+        if model.device.type == "cpu" and most > 1 and trains:
+            short = 0.5 if budget is None else min(1.0, budget / 30)
+            costs = {}
+            for count in (1, most):
+                with threads(count):
+                    costs[count] = measure(model, data, validation, settings, seconds=short)
+            fixed = {n: c.user_seconds + sum(r for _, r in c.fixed_rounds) for n, c in costs.items()}
+            choice = min(fixed, key=lambda n: fixed[n])
+            cost = costs[choice]
+            log(
+                f"threads: {choice} (a round takes {1e3 * fixed[1]:.1f} ms with 1, {1e3 * fixed[most]:.1f} with {most})"
+            )
+        update["threads"] = choice
+    if budget is not None and trains:
+        if cost is None:
+            with threads(update.get("threads", settings.threads)):
+                cost = measure(model, data, validation, settings, seconds=min(2.0, budget / 15))
+        update["steps"] = cost.steps(budget, settings.validations)
+        log(f"budget: {budget:.0f} s are {update['steps']:,} steps of {1e3 * cost.user_seconds:.1f} ms")
+    return settings.model_copy(update=update)
