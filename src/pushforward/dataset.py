@@ -36,6 +36,13 @@ def count(x: Any) -> int:
     return len(tree_leaves(x)[0])
 
 
+def onto(value: Any, device: torch.device) -> Any:
+    """The tensors of a pytree on a device (no copy when they are there already)."""
+    if value is None:
+        return None
+    return tree_map(lambda v: v if v.device == device else v.to(device, non_blocking=True), value)
+
+
 class Dataset:
     """Examples held as tensors (n, *space.shape), with an optional condition (n, *condition_space.shape).
 

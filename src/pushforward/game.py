@@ -136,3 +136,14 @@ class Stage:
     batch_size: int | None = None
     continues: bool = False
     validate: Loss | None = None
+
+
+def sum_losses(losses: Mapping[str, Tensor]) -> Tensor:
+    """What is minimized: the sum of the losses whose name does not start with an underscore."""
+    parts: Sequence[Tensor] = [v for k, v in losses.items() if not k.startswith("_")]
+    if not parts:
+        raise ValueError("a player's loss gave no terms")
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    return total

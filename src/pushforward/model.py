@@ -182,7 +182,7 @@ class GenerativeModel(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        tensor = next(self.parameters(), None)
+        tensor: Tensor | None = next(self.parameters(), None)
         if tensor is None:
             tensor = next(self.buffers(), None)
         return torch.device("cpu") if tensor is None else tensor.device

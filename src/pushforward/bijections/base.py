@@ -37,7 +37,11 @@ class Chain(Bijection):
 
     def __init__(self, layers: Iterable[Bijection]):
         super().__init__()
-        self.layers = nn.ModuleList(layers)
+        self.chain = nn.ModuleList(layers)
+
+    @property
+    def layers(self) -> list[Bijection]:
+        return list(self.chain)  # type: ignore[arg-type]
 
     def forward_and_log_det(self, x: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
         total = x.new_zeros(len(x))

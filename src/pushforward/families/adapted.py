@@ -111,7 +111,10 @@ class Adapted(GenerativeModel):
             if self.preprocess_condition is not None:
                 self.preprocess_condition.fit(_conditions(data))
 
-        stages = [replace(s, data=lambda d, s=s: s.data(self.map_data(d))) for s in self.core.stages()]
+        def mapped(stage: Stage) -> Stage:
+            return replace(stage, data=lambda data: stage.data(self.map_data(data)))
+
+        stages = [mapped(stage) for stage in self.core.stages()]
         needs_fit = self.preprocess_data.fitted or self.preprocess_condition is not None
         return [Stage("preprocess", start=fit), *stages] if needs_fit else stages
 

@@ -7,6 +7,8 @@ and twice that below.
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -63,28 +65,25 @@ class UNet(nn.Module):
         sizes = pyramid(*shape[1:])
         widths = [width if level == 0 else 2 * width for level in range(len(sizes))]
 
-        def block(level: int) -> nn.ModuleList:
-            attend = level > 0 and sizes[level][0] * sizes[level][1] <= ATTENTION_PIXELS
-            parts: list[nn.Module] = [ResidualBlock(widths[level], widths[level], features, dropout)]
-            return nn.ModuleList([*parts, SelfAttention(widths[level])] if attend else parts)
+        def blocks(level: int) -> nn.ModuleList:
+            return nn.ModuleList(
+                ResidualBlock(widths[level], widths[level], features, dropout) for _ in range(depth)
+            )
 
         self.time = TimeEmbedding(features)
         self.condition = nn.Linear(condition_features, features) if condition_features else None
         self.first = convolution(shape[0], width)
-        self.down, self.downsample = nn.ModuleList(), nn.ModuleList()
+        self.down, self.attention, self.downsample = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         self.up, self.merge, self.upsample = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         for level, channels in enumerate(widths):
-            self.down.append(nn.ModuleList(block(level) for _ in range(depth)))
+            attend = level > 0 and math.prod(sizes[level]) <= ATTENTION_PIXELS
+            self.down.append(blocks(level))
+            self.attention.append(SelfAttention(channels) if attend else nn.Identity())
             if level + 1 < len(widths):
-                self.downsample.append(
-                    Downsample(channels, widths[level + 1], sizes[level], sizes[level + 1])
-                )
-        self.middle = ResidualBlock(widths[-1], widths[-1], features, dropout)
+                self.downsample.append(Downsample(channels, widths[level + 1], sizes[level], sizes[level + 1]))
         for level in reversed(range(len(widths))):
-            self.up.append(nn.ModuleList(block(level) for _ in range(depth)))
-            self.merge.append(
-                nn.ModuleList(nn.Conv2d(2 * widths[level], widths[level], 1) for _ in range(depth))
-            )
+            self.up.append(blocks(level))
+            self.merge.append(nn.ModuleList(nn.Conv2d(2 * widths[level], widths[level], 1) for _ in range(depth)))
             if level:
                 self.upsample.append(Upsample(widths[level], widths[level - 1], sizes[level - 1]))
         self.norm = group_norm(width)
@@ -99,17 +98,15 @@ class UNet(nn.Module):
         h = self.first(x)
         skips = []
         for level, blocks in enumerate(self.down):
-            for block, *attention in blocks:
+            for block in blocks:
                 h = block(h, e)
-                h = attention[0](h) if attention else h
                 skips.append(h)
+            h = self.attention[level](h)
             if level < len(self.downsample):
                 h = self.downsample[level](h)
-        h = self.middle(h, e)
         for level, blocks in enumerate(self.up):
-            for (block, *attention), merge in zip(blocks, self.merge[level]):
+            for block, merge in zip(blocks, self.merge[level]):
                 h = block(merge(torch.cat([h, skips.pop()], 1)), e)
-                h = attention[0](h) if attention else h
             if level < len(self.upsample):
                 h = self.upsample[level](h)
         out: Tensor = self.last(F.silu(self.norm(h)))

@@ -1,8 +1,10 @@
 """The engine and everything around a fit: stages, checkpoints, run folders, progress."""
 
-from .engine import Engine, Interrupted, Record
-from .fit import Fit, Plan, dry_run, fit, run_fit
-from .run import Run, list_runs, load_model, open_run, remove_run, save
+from .engine import Engine
+from .fit import Fit, fit, run_fit
+from .plan import Plan, choose_model, dry_run
+from .records import Interrupted, Record
+from .run import Run, default_folder, latest_run, list_runs, load_model, open_run, remove_run, save
 from .verdict import Verdict, judge
 
 __all__ = [
@@ -13,9 +15,12 @@ __all__ = [
     "Record",
     "Run",
     "Verdict",
+    "choose_model",
+    "default_folder",
     "dry_run",
     "fit",
     "judge",
+    "latest_run",
     "list_runs",
     "load_model",
     "open_run",

@@ -48,7 +48,7 @@ class Average:
     def swapped(self, tensors: Mapping[str, Tensor] | None = None) -> Iterator[None]:
         """The model with averaged weights (or `tensors`) inside the block."""
         tensors = self.tensors if tensors is None else tensors
-        targets = [self.parameters[n] for n in tensors]
+        targets: list[Tensor] = [self.parameters[n] for n in tensors]
         with torch.no_grad():
             raw = [p.detach().clone() for p in targets]
             if targets:

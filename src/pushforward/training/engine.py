@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -19,56 +19,19 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from ..config import TrainingSettings
-from ..dataset import Dataset, batch_rows
+from ..dataset import Dataset, batch_rows, onto
 from ..errors import TrainingFailed
-from ..game import Batch, Player, Stage
+from ..game import Batch, Player, Stage, sum_losses
 from ..model import GenerativeModel, evaluating
 from ..noise import BatchNoise, Noise, mix_seed
 from .average import Average
 from .checkpoint import Checkpoints
 from .optimizers import make_optimizer, rate
+from .records import Cursor, Interrupted, Record, Seat
 from .state import all_finite, write_tensors
 
 # Streams of a batch's noise, so that preprocessing and each player draw numbers of their own.
 _GATHER, _PLAYER = 1_000, 10_000
-
-
-@dataclass
-class Cursor:
-    """Where training is. `draw` counts minibatches of the stage, `started` says its start has run."""
-
-    stage: int = 0
-    round: int = 0
-    draw: int = 0
-    started: bool = False
-
-
-@dataclass
-class Seat:
-    """A player at the table: its wrapped self, its optimizer, the parameters it updates."""
-
-    player: Player
-    door: nn.Module
-    optimizer: torch.optim.Optimizer | None
-    owned: list[nn.Parameter]
-    rates: list[float] = field(default_factory=list)
-
-
-@dataclass
-class Record:
-    """One line of the metrics: mean losses since the last one, and a held-out value where it was measured."""
-
-    stage: str
-    round: int
-    rounds: int
-    step: int
-    losses: dict[str, float]
-    validation: float | None = None
-    seconds: float = 0.0
-
-
-class Interrupted(KeyboardInterrupt):
-    """Training was asked to stop, and saved its state first."""
 
 
 class Engine:
@@ -319,7 +282,7 @@ class Engine:
         x = condition = None
         if data is not None:
             x, condition = data.gather(index.to(data.device), noise.at(_GATHER))
-        return Batch(_onto(x, self.device), _onto(condition, self.device), index.to(self.device), noise, progress)
+        return Batch(onto(x, self.device), onto(condition, self.device), index.to(self.device), noise, progress)
 
     def _seed(self, *key: int) -> None:
         """Seed torch's default generators for dropout and users' own modules; everything else is keyed noise."""
@@ -366,7 +329,7 @@ class Engine:
             for k, index in enumerate(torch.arange(n).split(self.settings.batch_size)):
                 noise = BatchNoise(mix_seed(self.settings.seed, 5, s, k), 0, len(index), len(index), self.device)
                 x, condition = data.gather(index.to(data.device), noise.at(_GATHER))
-                batch = Batch(_onto(x, self.device), _onto(condition, self.device), index.to(self.device), noise)
+                batch = Batch(onto(x, self.device), onto(condition, self.device), index.to(self.device), noise)
                 value += float(sum_losses(stage.validate(batch))) * len(index) / n
         if value < self.best["value"]:
             tensors = {k: v.clone() for k, v in self.average.tensors.items()} if self.settings.select == "best" else {}
@@ -473,24 +436,3 @@ class Engine:
 
     def _load_model(self, state: Mapping[str, Any]) -> None:
         self.model.load_state_dict({k: v.to(self.device) for k, v in state["model"].items()})
-
-
-def sum_losses(losses: Mapping[str, Tensor]) -> Tensor:
-    """What is minimized: the sum of the losses whose name does not start with an underscore."""
-    parts: Sequence[Tensor] = [v for k, v in losses.items() if not k.startswith("_")]
-    if not parts:
-        raise ValueError("a player's loss gave no terms")
-    total = parts[0]
-    for part in parts[1:]:
-        total = total + part
-    return total
-
-
-def _onto(value: Any, device: torch.device) -> Any:
-    if isinstance(value, Tensor):
-        return value if value.device == device else value.to(device, non_blocking=True)
-    if isinstance(value, (tuple, list)):
-        return type(value)(_onto(v, device) for v in value)
-    if isinstance(value, dict):
-        return {k: _onto(v, device) for k, v in value.items()}
-    return value

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -19,19 +19,21 @@ import torch
 from torch import nn
 
 from .. import __version__
-from ..config import TrainingSettings, merge, validate
-from ..dataset import Dataset
+from ..config import TrainingSettings, merge
 from ..errors import InputError, TrainingFailed
 from ..model import GenerativeModel, evaluating
-from ..registry import Config, build_from, resolve, slug
-from ..spaces import Real, Space
+from ..registry import Config, resolve
+from ..spaces import Space
 from .checkpoint import Checkpoints
-from .engine import Engine, Interrupted, Record
+from .engine import Engine
 from .environment import environment
-from .files import Lock, WriteFailed, explained, write_json, write_text
+from .files import Lock, explained, write_json
+from .metrics import Metrics
+from .plan import as_data, build_for, choose_model, epochs_to_steps, training_with, with_training
 from .progress import Progress
-from .resolve import Cost, choose_device, make_accelerator, measure, parse_duration, settle, threads
-from .run import FORMAT, Run, list_runs, open_run, save, write_card, write_yaml
+from .records import Interrupted, Record
+from .resolve import choose_device, make_accelerator, measure, parse_duration, settle, threads
+from .run import FORMAT, Run, open_run, save, write_card, write_yaml
 from .verdict import Verdict, judge
 
 
@@ -47,42 +49,6 @@ class Fit:
     seconds: float
     skipped: int
     history: list[dict[str, float]]
-
-
-@dataclass
-class Plan:
-    """What `--dry-run` tells: nothing is written."""
-
-    model: str
-    data: dict[str, Any]
-    parameters: int
-    networks: dict[str, int]
-    batch_size: int
-    steps: int
-    memory_bytes: int
-    seconds: float
-    step_seconds: float
-    device: str
-    settings: dict[str, Any]
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-
-def choose_model(data: Any) -> tuple[str, str]:
-    """A first model for the data, and why."""
-    n, space = len(data.train), data.space
-    if isinstance(space, Real) and len(space.shape) == 1:
-        if n < 1000:
-            return (
-                "gmm",
-                f"{n} training rows are few: a mixture of Gaussians has an exact density and overfits least",
-            )
-        return "real-nvp", "columns of numbers: a normalizing flow has an exact density and trains in minutes"
-    return (
-        "flow-matching",
-        "images: flow matching gives the best samples of the built-in models, and a likelihood",
-    )
 
 
 def fit(
@@ -169,7 +135,7 @@ def run_fit(
             raise InputError(f"{data.source} is not the data that {out} was begun with (its hash differs).")
         config = run.config
         if epochs is not None:
-            steps = _epochs(epochs, data, config.training)
+            steps = epochs_to_steps(epochs, data, config.training)
     else:
         data = as_data(data, condition)
         if model is None:
@@ -181,11 +147,11 @@ def run_fit(
         over = merge(settings or {}, {"training": {k: v for k, v in training.items() if v is not None}})
         if isinstance(model, GenerativeModel):
             base = model.config or Config("custom", type(model).Settings(), TrainingSettings())
-            config = Config(base.model, base.settings, _training(base.training, over.get("training", {})))
+            config = Config(base.model, base.settings, training_with(base.training, over.get("training", {})))
         else:
             config = resolve(model, over)
         if epochs is not None:
-            config = _replace(config, steps=_epochs(epochs, data, config.training))
+            config = with_training(config, steps=epochs_to_steps(epochs, data, config.training))
     folder = None if out is None else Path(out)
     with ExitStack() as stack:
         if folder is not None and _rank() == 0:
@@ -200,7 +166,7 @@ def run_fit(
         say = log or reporter.log
         stack.callback(reporter.close)
         where = choose_device(config.training.device)
-        built = _build(model, config, data, networks, run)
+        built = build_for(model, config, data, networks, run)
         accelerator = make_accelerator(config.training, where)
         built.to(accelerator.device)
         if init is not None and not resume:
@@ -209,7 +175,7 @@ def run_fit(
             built.remember_conditions(data.train)
             seconds = parse_duration(str(budget)) if budget is not None else None
             training_settings = _settle(built, data, config.training, seconds, say, accelerator)
-            config = _replace(config, **training_settings.model_dump())
+            config = with_training(config, **training_settings.model_dump())
             built.config = config if built.config is not None else None
             if folder is not None and _rank() == 0:
                 _write_head(folder, config, data, sorted(networks or ()), init)
@@ -219,67 +185,6 @@ def run_fit(
             steps = cost.steps(parse_duration(str(budget)), config.training.validations)
         with threads(config.training.threads):
             return _play(built, config, data, folder, reporter, say, accelerator, resume, steps if resume else None)
-
-
-def dry_run(
-    model: str | None,
-    data: Any,
-    *,
-    condition: Any = None,
-    steps: int | None = None,
-    epochs: float | None = None,
-    budget: str | None = None,
-    settings: Mapping[str, Any] | None = None,
-    networks: Mapping[str, nn.Module] | None = None,
-    **training: Any,
-) -> Plan:
-    """Shapes, parameters, memory and time of a fit, from a short trial; writes nothing."""
-    data = as_data(data, condition)
-    if model is None:
-        model, _ = choose_model(data)
-    over = merge(settings or {}, {"training": {k: v for k, v in {**training, "steps": steps}.items() if v is not None}})
-    config = resolve(model, over)
-    if epochs is not None:
-        config = _replace(config, steps=_epochs(epochs, data, config.training))
-    built = _build(model, config, data, networks, None).to(choose_device(config.training.device))
-    settled = settle(
-        built, data.train, data.validation, config.training, budget=parse_duration(budget) if budget else None
-    )
-    closed = all(s.rounds == 0 for s in built.stages())
-    with threads(settled.threads):
-        cost = Cost(0, [], 0, 0, 0) if closed else measure(built, data.train, data.validation, settled)
-    parameters = sum(p.numel() for p in built.parameters())
-    # Weights, gradients, two Adam moments, the average and the best weights; what the backward pass keeps; data.
-    memory = 4 * parameters * 6 + cost.activation_bytes + data.train.bytes
-    return Plan(
-        model,
-        data.describe(),
-        parameters,
-        {n: sum(p.numel() for p in m.parameters()) for n, m in _core(built).named_children() if any(m.parameters())},
-        min(settled.batch_size, len(data.train)),
-        0 if closed else settled.steps,
-        memory,
-        cost.total(settled.steps, settled.validations),
-        cost.user_seconds,
-        str(built.device),
-        config.to_dict(),
-    )
-
-
-# ---------------------------------------------------------------------------------- the parts
-
-
-def as_data(data: Any, condition: Any = None) -> Any:
-    """A `Data`, loaded if it is not one yet."""
-    from ..data import Data, load
-
-    if isinstance(data, Data):
-        if condition is not None:
-            raise InputError(
-                "condition goes to pf.load when the data is already loaded.", "pf.load(source, condition=...)"
-            )
-        return data
-    return load(data, condition=condition)
 
 
 def prepare_folder(folder: Path, overwrite: bool) -> None:
@@ -299,16 +204,6 @@ def prepare_folder(folder: Path, overwrite: bool) -> None:
             Lock(folder).release()
             shutil.rmtree(folder)
         folder.mkdir(parents=True, exist_ok=True)
-
-
-def default_folder(data_name: str, model: str, root: str | Path = "runs") -> Path:
-    """`runs/<data>-<model>`, with -2, -3, ... when that exists."""
-    base = Path(root) / f"{slug(data_name)}-{slug(model)}"
-    folder, k = base, 1
-    while folder.exists():
-        k += 1
-        folder = base.with_name(f"{base.name}-{k}")
-    return folder
 
 
 def _play(
@@ -400,54 +295,6 @@ def _play(
     return Fit(model, folder, verdict, config, steps, seconds, engine.skipped, engine.history)
 
 
-class Metrics:
-    """metrics.jsonl, and TensorBoard when asked for."""
-
-    def __init__(self, path: Path | None, settings: TrainingSettings):
-        self.path = path
-        self.records: list[dict[str, Any]] = []
-        self.seconds = 0.0
-        self._board: Any = None
-        if path is not None and settings.tensorboard:
-            try:
-                from torch.utils.tensorboard import SummaryWriter
-            except ImportError:
-                raise InputError("TensorBoard is not installed.", "pip install 'pushforward[tensorboard]'") from None
-            self._board = SummaryWriter(str(path.parent / "tensorboard"))
-
-    def add(self, record: Record) -> None:
-        import json
-
-        row = asdict(record)
-        self.seconds = record.seconds
-        self.records.append(row)
-        if self.path is not None:
-            with explained(self.path), open(self.path, "a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
-        if self._board is not None:
-            for name, value in row["losses"].items():
-                self._board.add_scalar(f"{record.stage}/{name.lstrip('_')}", value, record.step)
-            if record.validation is not None:
-                self._board.add_scalar(f"{record.stage}/held-out", record.validation, record.step)
-
-    def rewind(self, step: int) -> None:
-        """Forget what came after the checkpoint that training goes on from."""
-        import json
-
-        if self.path is None or not self.path.is_file():
-            return
-        kept = []
-        for line in self.path.read_text(encoding="utf-8").splitlines():
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError:
-                break
-            if row["step"] <= step:
-                kept.append(row)
-        self.records = kept
-        write_text(self.path, "".join(json.dumps(row) + "\n" for row in kept))
-
-
 def _finish(model: GenerativeModel, folder: Path, metrics: Metrics, status: dict[str, Any], state: str) -> None:
     """The files that come last: the model, the status, the loss plot, the card."""
     if state != "failed" and model.config is not None:
@@ -477,20 +324,6 @@ def _write_head(folder: Path, config: Config, data: Any, networks: list[str], in
         write_json(folder / "data.json", data.describe() | {"hash": data.hash})
         if not (folder / "environment.json").exists():
             write_json(folder / "environment.json", environment())
-
-
-def _build(
-    model: Any, config: Config, data: Any, networks: Mapping[str, nn.Module] | None, run: Run | None
-) -> GenerativeModel:
-    if isinstance(model, GenerativeModel):
-        if model.space != data.space or model.condition_space != data.condition_space:
-            raise InputError(f"the model is for {model.space.describe()}, the data is {data.space.describe()}.")
-        return model
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.training.seed)
-        if run is not None:
-            return run.untrained()
-        return build_from(config, data.space, data.condition_space, networks)
 
 
 def _initialize(model: GenerativeModel, source: Run, say: Callable[[str], None]) -> None:
@@ -527,7 +360,7 @@ def _extend(config: Config, store: Checkpoints, more: int, say: Any) -> tuple[Tr
     """`--resume --steps MORE`: that many more rounds than the newest checkpoint has."""
     loaded = store.load()
     done = 0 if loaded is None else loaded[1]["cursor"]["round"]
-    config = _replace(config, steps=done + more)
+    config = with_training(config, steps=done + more)
     say(f"training for {more:,} more steps, to {config.training.steps:,}")
     return config.training, config
 
@@ -577,26 +410,6 @@ def _signals(engine: Engine, say: Callable[[str], None]) -> Iterator[None]:
             signal.signal(s, old)
 
 
-def _training(base: TrainingSettings, over: Mapping[str, Any]) -> TrainingSettings:
-    return validate(TrainingSettings, merge(base.model_dump(), over), "training")
-
-
-def _replace(config: Config, **training: Any) -> Config:
-    return Config(config.model, config.settings, _training(config.training, training))
-
-
-def _epochs(epochs: float, data: Any, settings: TrainingSettings) -> int:
-    if epochs <= 0:
-        raise InputError(f"--epochs {epochs} is not positive.")
-    return max(1, math.ceil(epochs * len(data.train) / min(settings.batch_size, len(data.train))))
-
-
-def _core(model: GenerativeModel) -> nn.Module:
-    core = getattr(model, "core", model)
-    assert isinstance(core, nn.Module)
-    return core
-
-
 def _step_of(name: str) -> int:
     return int(name[5:])
 
@@ -619,18 +432,3 @@ def _device_room(device: torch.device) -> int:
 def _out_of_memory(error: BaseException) -> bool:
     text = str(error)
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in text
-
-
-def latest_run(data_name: str | None, model: str | None, root: str | Path = "runs") -> Path:
-    """The most recently changed run that fits: what `fit --resume` without --out goes on with."""
-    runs = list_runs(root)
-    if data_name is not None:
-        runs = [r for r in runs if r.name.startswith(slug(data_name) + "-")]
-    if model is not None:
-        runs = [r for r in runs if f"-{slug(model)}" in r.name]
-    if not runs:
-        raise InputError("there is no run to resume.", "Give its folder: --out runs/NAME.")
-    return max(runs, key=lambda r: (r / "config.yaml").stat().st_mtime)
-
-
-__all__ = ["Fit", "Plan", "WriteFailed", "dry_run", "fit", "run_fit"]

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any, TextIO
 
-from .engine import Record
+from .records import Record
 
 
 def _losses(record: Record, held_out: float | None) -> str:

@@ -24,8 +24,10 @@ from accelerate.utils import DistributedDataParallelKwargs
 from ..config import TrainingSettings
 from ..dataset import Dataset
 from ..errors import InputError
+from ..game import sum_losses
 from ..model import GenerativeModel
-from .engine import Engine, sum_losses
+from ..noise import Noise
+from .engine import Engine
 
 
 def choose_device(name: str) -> torch.device:
@@ -132,8 +134,6 @@ def measure(
                 stage.enter()
             seen = stage.data(data) if data is not None else None
             if stage.start:
-                from ..noise import Noise
-
                 n = len(seen) if seen is not None else settings.batch_size
                 stage.start(seen, Noise.of(settings.seed, 1, s, index=torch.arange(n, device=model.device)))
             cost.start_seconds += time.perf_counter() - begun

@@ -26,7 +26,7 @@ from .. import __version__
 from ..config import TrainingSettings, validate
 from ..errors import InputError
 from ..model import GenerativeModel
-from ..registry import Config, build_from, model_class, recipe
+from ..registry import Config, build_from, model_class, recipe, slug
 from ..spaces import Space
 from .checkpoint import Checkpoints
 from .files import damage, read_json, write_folder, write_json, write_text
@@ -219,6 +219,28 @@ def list_runs(root: str | Path = "runs") -> list[Path]:
     return sorted(p.parent for p in root.glob("*/config.yaml")) if root.is_dir() else []
 
 
+def default_folder(data_name: str, model: str, root: str | Path = "runs") -> Path:
+    """`runs/<data>-<model>`, with -2, -3, ... when that exists."""
+    base = Path(root) / f"{slug(data_name)}-{slug(model)}"
+    folder, k = base, 1
+    while folder.exists():
+        k += 1
+        folder = base.with_name(f"{base.name}-{k}")
+    return folder
+
+
+def latest_run(data_name: str | None, model: str | None, root: str | Path = "runs") -> Path:
+    """The most recently changed run that fits: what `fit --resume` without --out goes on with."""
+    runs = list_runs(root)
+    if data_name is not None:
+        runs = [r for r in runs if r.name.startswith(slug(data_name) + "-")]
+    if model is not None:
+        runs = [r for r in runs if f"-{slug(model)}" in r.name]
+    if not runs:
+        raise InputError("there is no run to resume.", "Give its folder: --out runs/NAME.")
+    return max(runs, key=lambda r: (r / "config.yaml").stat().st_mtime)
+
+
 def remove_run(path: str | Path) -> None:
     """Delete a run folder; anything else is refused."""
     folder = Path(path)
@@ -249,6 +271,7 @@ def write_card(run: Run) -> None:
     """The run's README.md: what it is, what it was made of, how to use it."""
     r, info, status = recipe(run.config.model), run.data_info, run.status
     seconds = status.get("seconds") or 0.0
+    condition = Space.from_json(info.get("condition_space"))
     lines = [
         f"# {r.title} on {info.get('name', 'data')}",
         "",
@@ -258,7 +281,7 @@ def write_card(run: Run) -> None:
         "|---|---|",
         f"| model | `{run.config.model}` ({r.likelihood}) |",
         f"| data | `{info.get('source')}`: {Space.from_json(info['space']).describe()} |",
-        f"| condition | {'none' if not info.get('condition_space') else Space.from_json(info['condition_space']).describe()} |",
+        f"| condition | {'none' if condition is None else condition.describe()} |",
         f"| data hash | `{str(info.get('hash'))[:16]}` |",
         f"| parameters | {status.get('parameters', 0):,} |",
         f"| steps | {status.get('steps', 0):,} in {seconds:.0f} s |",
