@@ -2,9 +2,10 @@ r"""Gaussian mixtures.
 
 .. math:: p(x) = \sum_{k=1}^{K} w_k \, \mathcal{N}(x; \mu_k, \Sigma_k)
 
-fitted by expectation-maximization (Dempster, Laird, Rubin 1977) with scikit-learn, in float64. Without a number of
-components, the Bayesian information criterion (Schwarz 1978) chooses it:
-:math:`\mathrm{BIC} = P \log n - 2 \sum_i \log p(x_i)` for P free parameters, the lower the better.
+fitted by expectation-maximization (Dempster, Laird, Rubin 1977) with scikit-learn, in float64. Without a number
+of components, the Bayesian information criterion (Schwarz 1978) chooses it:
+:math:`\mathrm{BIC} = P \log n - 2 \sum_i \log p(x_i)` for P free parameters, the lower the better. BIC assumes
+regular models, so it does not see those in which a component holds too few rows for its covariance.
 
 Conditions: one mixture a class; for a vector c, a mixture of the joint (x, c), conditioned exactly,
 
@@ -12,8 +13,8 @@ Conditions: one mixture a class; for a vector c, a mixture of the joint (x, c), 
     \Sigma_k^{xx} - G_k \Sigma_k^{cx}\right), \quad G_k = \Sigma_k^{xc} (\Sigma_k^{cc})^{-1}, \quad
     w_k(c) \propto w_k \, \mathcal{N}(c; \mu_k^c, \Sigma_k^{cc})
 
-(Bishop 2006, eq. 2.81, 2.82 and sec. 9.2). With the joint ordered (c, x) and :math:`\Sigma = L L^\top`, these are
-blocks of L: :math:`G = L_{xc} L_{cc}^{-1}`, and the conditional covariance is :math:`L_{xx} L_{xx}^\top`.
+(Bishop 2006, eq. 2.81, 2.82 and sec. 9.2). With the joint ordered (c, x) and :math:`\Sigma = L L^\top`, these
+are blocks of L: :math:`G = L_{xc} L_{cc}^{-1}`, and the conditional covariance is :math:`L_{xx} L_{xx}^\top`.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class GMMSettings(Settings):
     regularization: float = Field(
         1e-6,
         gt=0,
-        description="added to every variance, in the model's units (standardized, or pixels on [-1, 1])",
+        description="added to every variance, in standardized units (pixels: on [-1, 1])",
     )
     restarts: int = Field(2, ge=1, description="EM runs from different k-means starts; the likeliest is kept")
     max_iterations: int = Field(100, ge=1, description="EM steps of one run")
@@ -71,8 +72,8 @@ class GMM(Resizable, GenerativeModel):
     Buffers, with C mixtures (one a class), K components and D numbers (a vector condition, then x):
         log_weights: (C, K), -inf for the components that a class does not use.
         means: (C, K, D).
-        factor: standard deviations (C, K, D) or (C, K, 1), or lower Cholesky factors (C, K, D, D); (C, 1, D, D) when
-            tied.
+        factor: standard deviations (C, K, D) or (C, K, 1), or lower Cholesky factors (C, K, D, D); when tied
+            (C, 1, D, D).
 
     Attributes:
         bic_table: rows {mixture, covariance, components, bic} of the last fit's search; not saved.
@@ -149,7 +150,7 @@ class GMM(Resizable, GenerativeModel):
         self._store(self._search(groups, seed), self.log_weights.device)
 
     def _rows(self, data: Dataset, noise: Noise) -> tuple[Tensor, Tensor | None]:
-        """A uniform subsample (m, D) in float64 and random order, led by a vector condition, and the classes (m,)."""
+        """A uniform subsample (m, D) in random order, led by a vector condition, and the classes (m,)."""
         limit = self.settings.max_rows or max(2, _NUMBERS // (self.d + self.c))
         order = noise.at(1000).uniform(1, dtype=torch.float64)[:, 0].argsort()[:limit]
         parts = [data.gather(i.to(data.device), noise[i]) for i in order.split(4096)]
@@ -160,7 +161,7 @@ class GMM(Resizable, GenerativeModel):
         return x, condition.cpu() if isinstance(self.condition_space, Classes) else None
 
     def _search(self, groups: list[Tensor], seed: int) -> list[Any]:
-        """The fitted scikit-learn mixture of every group, of one covariance type, with the least total BIC."""
+        """A fitted scikit-learn mixture for every group, all of the covariance type with the least total BIC."""
         asked = self.settings.covariance
         kinds: tuple[Covariance, ...] = (asked,) if asked != "auto" else ("diagonal", "full")
         if asked == "auto" and self.d + self.c > _FULL_DIMENSIONS:
@@ -189,7 +190,7 @@ class GMM(Resizable, GenerativeModel):
         worse = 0
         for k in [fixed] if fixed is not None else grid:
             model = self._em(part, min(k, len(part)), kind, seed)
-            bic = float(model.bic(part))
+            bic = float(model.bic(part)) if _regular(model, len(part)) else math.inf
             self.bic_table.append({"mixture": mixture, "covariance": kind, "components": k, "bic": bic})
             worse = 0 if best is None or bic < best[1] else worse + 1
             if worse == 0:
@@ -197,6 +198,12 @@ class GMM(Resizable, GenerativeModel):
             elif worse == 3:  # BIC is noisy in k: one bad start is no reason to stop
                 break
         assert best is not None
+        if best[1] == math.inf and kind == self.settings.covariance:
+            warnings.warn(
+                f"gmm: {len(rows)} rows of {self.d + self.c} numbers are too few for {kind} covariances: "
+                "likelihoods of new data will be poor. Choose covariance=diagonal or fewer components.",
+                stacklevel=2,
+            )
         if len(part) < len(rows):
             return self._unfitted(fixed or best[0].n_components, kind, seed), best[1]
         return best
@@ -343,6 +350,17 @@ class GMM(Resizable, GenerativeModel):
 
     def _shaped(self, x: Tensor) -> Tensor:
         return x.view(len(x), *self.space.shape).to(self.space.dtype)
+
+
+def _regular(model: Any, n: int) -> bool:
+    """Whether every component holds enough of the n rows for its covariance not to be (nearly) singular."""
+    d = model.means_.shape[1]
+    held = model.weights_ * n
+    if model.covariance_type == "full":
+        return bool(held.min() > d + 1)
+    if model.covariance_type == "tied":
+        return bool(n > d + model.n_components)
+    return bool(held.min() >= 4)
 
 
 def _leading(factor: Tensor, count: int) -> Tensor:

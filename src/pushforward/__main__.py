@@ -1,0 +1,7 @@
+"""`python -m pushforward` is the `pushforward` command."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())

@@ -1,0 +1,50 @@
+"""The `pushforward` command: its sub-commands and their order."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from .. import __version__
+from . import codes, demo, doctor, fit, log_prob, models, reproduce, runs, sample
+from .options import Command
+
+app = typer.Typer(
+    help="Deep generative models on your own data: fit, sample, log-prob, encode, decode.",
+    epilog="Start with: pushforward demo. Then: pushforward fit DATA.",
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(value: bool) -> None:
+    if value:
+        print(f"pushforward {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def start(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+for name, function in {
+    "fit": fit.fit,
+    "sample": sample.sample,
+    "log-prob": log_prob.log_prob,
+    "encode": codes.encode,
+    "decode": codes.decode,
+    "models": models.models,
+}.items():
+    app.command(name, cls=Command)(function)
+app.add_typer(runs.app, name="runs")
+for name, function in {"reproduce": reproduce.reproduce, "demo": demo.demo, "doctor": doctor.doctor}.items():
+    app.command(name, cls=Command)(function)

@@ -1,0 +1,430 @@
+"""Pictures: folders of files, and Parquet columns of encoded pictures, as uint8 arrays (n, c, h, w).
+
+Two passes: the headers decide the size and the number of channels of all, then a thread pool decodes (Pillow
+releases the interpreter's lock while it does). Files are not trusted: four formats only, a limit on pixels, links
+never followed out of the folder, truncated files refused.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image, ImageOps
+
+from ..errors import InputError
+from ..spaces import Pixels, Space
+from . import cache
+from .source import TEST, TRAIN, VALIDATION, Column, ImageOptions, Rows, Source, number, path_name
+
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
+MAX_PIXELS = 1 << 26
+"""Larger pictures (67 million pixels) are refused: a file of kilobytes can unpack to gigabytes."""
+LARGEST, DEFAULT = 256, 64
+"""Pictures above LARGEST pixels a side are brought to DEFAULT x DEFAULT, unless a size is asked for."""
+BAD_SHARE = 0.01
+_PARTS = {"train": TRAIN, "val": VALIDATION, "valid": VALIDATION, "validation": VALIDATION, "test": TEST}
+_SHARED = 32
+"""Pictures that a thread takes at a time."""
+
+Named = tuple[str, Any]
+"""A picture not yet decoded: its name for messages, and a path or bytes (None: there is none)."""
+
+
+class TooLarge(Exception):
+    """A picture of more than MAX_PIXELS."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What every picture becomes."""
+
+    height: int
+    width: int
+    channels: int
+
+    @property
+    def space(self) -> Pixels:
+        return Pixels(self.channels, self.height, self.width)
+
+
+# ------------------------------------------------------------------------------------------------ one picture
+
+
+def _open(data: Any) -> Image.Image:
+    if data is None:
+        raise ValueError("there is no picture")
+    picture = Image.open(io.BytesIO(data) if isinstance(data, bytes) else data, formats=FORMATS)
+    if picture.width * picture.height > MAX_PIXELS:
+        raise TooLarge(f"{picture.width}x{picture.height}")
+    return picture
+
+
+def _probe(data: Any) -> tuple[int, int, bool]:
+    """(height, width, grey) from the header, as they will be after the camera's rotation."""
+    with _open(data) as picture:
+        width, height = picture.size
+        # PNG and BMP would have to be decoded for it.
+        if picture.format in ("JPEG", "WEBP") and picture.getexif().get(0x0112, 1) in (5, 6, 7, 8):
+            width, height = height, width
+        return height, width, picture.mode in ("1", "L", "LA", "La") or picture.mode.startswith("I")
+
+
+def decode(data: Any, plan: Plan) -> tuple[np.ndarray, tuple[str, ...]]:
+    """One picture as (c, h, w) uint8, and what had to be changed in it.
+
+    The camera's rotation is applied, transparency put on white, 16 bits reduced to 8, then the picture is scaled to
+    cover the plan's size (bicubic, anti-aliased) and cropped to its centre.
+    """
+    changes = []
+    with _open(data) as opened:
+        picture: Image.Image = opened
+        if picture.format == "JPEG":
+            side = 2 * max(plan.height, plan.width)
+            picture.draft(None, (side, side))  # a large photograph is decoded at a fraction of its size
+        if picture.format == "PNG" and ";16" in str(picture.tile[0][3] if picture.tile else ""):
+            changes.append("16-bit")
+        if picture.mode == "CMYK":
+            changes.append("CMYK")
+        ImageOps.exif_transpose(picture, in_place=True)
+        if picture.mode.startswith("I"):  # 16-bit grey; Pillow would clip it at 255
+            values = np.asarray(picture).astype(np.int64).clip(0, 65535)
+            picture = Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
+        if picture.has_transparency_data:
+            layers = picture.convert("RGBA")
+            if layers.getextrema()[3][0] < 255:  # type: ignore[index]
+                changes.append("transparency")
+            white = Image.new("RGBA", layers.size, (255, 255, 255, 255))
+            picture = Image.alpha_composite(white, layers)
+        return _fit(picture, plan), tuple(changes)
+
+
+def _fit(picture: Image.Image, plan: Plan) -> np.ndarray:
+    picture = picture.convert("L" if plan.channels == 1 else "RGB")
+    if picture.size != (plan.width, plan.height):
+        picture = ImageOps.fit(picture, (plan.width, plan.height), Image.Resampling.BICUBIC)
+    values = np.asarray(picture)
+    return values[None] if plan.channels == 1 else values.transpose(2, 0, 1)
+
+
+def convert_array(x: np.ndarray, plan: Plan) -> np.ndarray:
+    """(n, c, h, w) uint8 pictures to the plan's size and channels, as files would be."""
+
+    def one(values: np.ndarray) -> np.ndarray:
+        picture = Image.fromarray(np.ascontiguousarray(values[0] if len(values) == 1 else values.transpose(1, 2, 0)))
+        if picture.mode == "RGBA":
+            picture = Image.alpha_composite(Image.new("RGBA", picture.size, (255, 255, 255, 255)), picture)
+        return _fit(picture, plan)
+
+    out = np.empty((len(x), plan.channels, plan.height, plan.width), np.uint8)
+    with ThreadPoolExecutor(_workers()) as pool:
+        for i, values in enumerate(pool.map(one, x)):
+            out[i] = values
+    return out
+
+
+# --------------------------------------------------------------------------------------------- many pictures
+
+
+class Files(Sequence[Named]):
+    """Pictures in files."""
+
+    def __init__(self, root: Path, paths: Sequence[Path]):
+        self.root, self.paths = root, paths
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, i: Any) -> Any:
+        path = self.paths[i]
+        return path.relative_to(self.root).as_posix(), path
+
+    def digest_parts(self) -> Iterator[bytes]:
+        for path in self.paths:
+            yield f"{path.relative_to(self.root).as_posix()}:{path.stat().st_size}:".encode()
+            yield path.read_bytes()
+
+
+class Encoded:
+    """Pictures in a column of a Parquet file, read a batch at a time and never all at once."""
+
+    def __init__(self, path: Path, column: str):
+        self.path, self.column = path, column
+        with pq.ParquetFile(path) as file:
+            self.n = file.metadata.num_rows
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __iter__(self) -> Iterator[Named]:
+        row = 0
+        with pq.ParquetFile(self.path) as file:
+            for batch in file.iter_batches(1024, columns=[self.column]):
+                values = batch.column(0)
+                if pa.types.is_struct(values.type):
+                    # A `path` beside the bytes is never opened: the file does not get to choose what we read.
+                    values = pa.compute.struct_field(values, "bytes")
+                for value in values:
+                    yield f"data row {row + 1}", value.as_py()
+                    row += 1
+
+    def digest_parts(self) -> Iterator[bytes]:
+        yield f"{self.column}:".encode()
+        with open(self.path, "rb") as file:
+            while block := file.read(1 << 22):
+                yield block
+
+
+def _workers() -> int:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(8, cores)
+
+
+def _chunks(pictures: Iterable[Named], size: int) -> Iterator[list[Named]]:
+    chunk: list[Named] = []
+    for picture in pictures:
+        chunk.append(picture)
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def _attempt(function: Any, chunk: list[Named]) -> list[Any]:
+    """`function` of each picture; the exception in place of a result where there is one."""
+    out = []
+    for _, data in chunk:
+        try:
+            out.append(function(data))
+        except Exception as error:  # Pillow's decoders raise almost anything on damaged files
+            out.append(error)
+    return out
+
+
+def _each(pictures: Iterable[Named], function: Any) -> Iterator[tuple[str, Any]]:
+    """(name, result or exception) in order, computed by a thread pool a few thousand pictures ahead at most."""
+    workers = _workers()
+    with warnings.catch_warnings(), ThreadPoolExecutor(workers) as pool:
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        for block in _chunks(pictures, 4 * workers * _SHARED):
+            parts = [block[i : i + _SHARED] for i in range(0, len(block), _SHARED)]
+            for part, results in zip(parts, pool.map(lambda p: _attempt(function, p), parts)):
+                yield from zip((name for name, _ in part), results)
+
+
+class Rejects:
+    """Pictures that cannot be read: counted and named, until they are more than one in a hundred."""
+
+    def __init__(self, where: str, total: int):
+        self.where, self.total = where, total
+        self.reasons: dict[str, str] = {}
+
+    def add(self, name: str, error: Exception) -> None:
+        """Raises InputError for a picture that is too large, and when too many are bad."""
+        if isinstance(error, (TooLarge, Image.DecompressionBombError, Image.DecompressionBombWarning)):
+            size = f" of {error} pixels" if isinstance(error, TooLarge) else ""
+            raise InputError(
+                f"{self.where}: {name} is a picture{size} above the limit of {MAX_PIXELS:,} pixels.",
+                "Scale it down or remove it.",
+            ) from None
+        text = str(error) or type(error).__name__
+        self.reasons[name] = "not a PNG, JPEG, WebP or BMP" if "cannot identify" in text else text
+        if len(self.reasons) > BAD_SHARE * self.total:
+            raise InputError(
+                f"{self.where}: {number(len(self.reasons), 'picture')} of {self.total:,} so far cannot be read: {self}.",
+                "Up to 1% are skipped; repair or remove these.",
+            )
+
+    def __str__(self) -> str:
+        shown = [f"{name} ({reason})" for name, reason in list(self.reasons.items())[:5]]
+        return "; ".join(shown) + ("; ..." if len(self.reasons) > 5 else "")
+
+
+class ImageSource(Source):
+    """Pictures in files or in a Parquet column."""
+
+    def __init__(self, name: str, where: str, pictures: Any, columns: dict[str, Column], options: ImageOptions):
+        super().__init__(name, where)
+        self.pictures, self.options = pictures, options
+        self.columns, self.obvious = columns, tuple(columns)
+
+    def read(self, chosen: tuple[str, ...] = (), like: Space | None = None) -> Rows:
+        if like is not None and not isinstance(like, Pixels):
+            raise InputError(f"{self.where} has pictures, the model has {like.describe()}.", "Give it as an array.")
+        if isinstance(like, Pixels) and like.channels not in (1, 3):
+            raise InputError(f"{self.where}: the model has {like.describe()}, files have 1 or 3 channels.")
+        rejects = Rejects(self.where, len(self.pictures))
+        notes: list[str] = []
+        if like is None:
+            plan = self._plan(rejects, notes)
+        else:
+            plan = Plan(like.height, like.width, like.channels)
+        x, kept, changes = cache.decoded(self, plan, rejects)
+        if len(x) == 0:
+            raise InputError(f"{self.where}: none of the pictures can be read: {rejects}.")
+        if isinstance(like, Pixels) and like.levels != 256:
+            x = ((x.astype(np.uint32) * (like.levels - 1) + 127) // 255).astype(np.uint8)  # as samples are written
+        explain = {"transparency": "put on white", "16-bit": "reduced to 8 bits", "CMYK": "converted to RGB"}
+        notes += [f"{number(count, 'picture')} with {what}: {explain[what]}" for what, count in changes.items()]
+        if rejects.reasons:
+            notes.append(f"{number(len(rejects.reasons), 'picture')} skipped: {rejects}")
+        self.notes = [f"{number(len(x), 'picture')}: {plan.space.describe()}", *self.notes, *notes]
+        return Rows(x, like or plan.space, kept)
+
+    def _plan(self, rejects: Rejects, notes: list[str]) -> Plan:
+        """Size and channels from the headers of all pictures."""
+        sizes: Counter[tuple[int, int]] = Counter()
+        colour = 0
+        for name, found in _each(self.pictures, _probe):
+            if isinstance(found, Exception):
+                rejects.add(name, found)
+                continue
+            sizes[found[:2]] += 1
+            colour += not found[2]
+        if not sizes:
+            raise InputError(f"{self.where}: none of the pictures can be read: {rejects}.")
+        total = sum(sizes.values())
+        channels = 3 if colour and not self.options.grey else 1
+        if 0 < colour < total:
+            notes.append(f"{colour:,} in colour, {total - colour:,} grey: all made {'colour' if channels == 3 else 'grey'}")
+        elif colour and self.options.grey:
+            notes.append("colour made grey")
+        (height, width), share = sizes.most_common(1)[0]
+        if 2 * share <= total:
+            sides = np.repeat([min(s) for s in sizes], list(sizes.values()))
+            height = width = int(np.median(sides))
+        largest = max(height, width)
+        if self.options.size is not None:
+            height, width = self.options.size
+        elif largest > LARGEST:
+            height = width = DEFAULT
+        if len(sizes) > 1 or (height, width) not in sizes:
+            first = f"{len(sizes)} sizes" if len(sizes) > 1 else "{}x{}".format(*next(iter(sizes)))
+            advice = "; choose with size=" if self.options.size is None else ""
+            notes.append(f"{first} (height x width) scaled and cropped at the centre to {height}x{width}{advice}")
+        return Plan(height, width, channels)
+
+    def decode_into(self, out: np.ndarray, plan: Plan, rejects: Rejects) -> tuple[list[int], Counter[str]]:
+        """Decode into the first rows of `out`; gives the rows of the source that are there, and the changes made."""
+        kept: list[int] = []
+        changes: Counter[str] = Counter()
+        for row, (name, found) in enumerate(_each(self.pictures, lambda data: decode(data, plan))):
+            if isinstance(found, Exception):
+                rejects.add(name, found)
+                continue
+            out[len(kept)] = found[0]
+            changes.update(found[1])
+            kept.append(row)
+        return kept, changes
+
+
+# ------------------------------------------------------------------------------------------------- the sources
+
+
+def from_folder(root: Path, options: ImageOptions) -> ImageSource:
+    """All pictures below a folder, hidden ones left out, in the order of their names.
+
+    When all are in sub-folders, the first level is the class ("label"); when that level is train, test, ... it is
+    the split, and the second level the class.
+
+    Raises:
+        InputError: no pictures.
+    """
+    real_root = root.resolve()
+    paths: list[Path] = []
+    others: Counter[str] = Counter()
+    links = 0
+    for folder, folders, files in os.walk(real_root, followlinks=False):
+        links += sum(os.path.islink(os.path.join(folder, name)) for name in folders)
+        folders[:] = sorted(name for name in folders if not name.startswith((".", "__")))
+        for name in sorted(files):
+            path = Path(folder, name)
+            if name.startswith("."):
+                continue
+            if path.suffix.lower() not in EXTENSIONS:
+                others[path.suffix.lower() or name] += 1
+            elif path.is_symlink() and not path.resolve().is_relative_to(real_root):
+                links += 1
+            else:
+                paths.append(path)
+    found = ", ".join(f"{count} {suffix}" for suffix, count in others.most_common(5))
+    if not paths:
+        raise InputError(
+            f"{root} has no pictures ({f'only {found}' if found else 'it is empty'}).",
+            f"Give a folder of {', '.join(EXTENSIONS)} files; class sub-folders become labels.",
+        )
+    parts = [path.relative_to(real_root).parts[:-1] for path in paths]
+    given = None
+    tops = {part[0].lower() if part else "" for part in parts}
+    if "train" in tops and tops <= set(_PARTS):
+        given = np.array([_PARTS[part[0].lower()] for part in parts], dtype=np.int8)
+        parts = [part[1:] for part in parts]
+    labels = [part[0] if part else None for part in parts]
+    columns: dict[str, Column] = {}
+    if None not in labels and len(set(labels)) > 1:
+        columns["label"] = np.array(labels, dtype=np.str_)
+    source = ImageSource(path_name(root), str(root), Files(real_root, paths), columns, options)
+    source.given = given
+    if columns:
+        source.notes.append(f"{len(set(labels))} class sub-folders: can be the condition 'label'")
+    if given is not None:
+        source.notes.append(f"sub-folders {', '.join(sorted(tops))}: parts as given")
+    if others:
+        source.notes.append(f"other files ignored: {found}")
+    if links:
+        source.notes.append(f"{number(links, 'symbolic link')} to other places not followed")
+    return source
+
+
+def from_files(paths: Sequence[Path], options: ImageOptions) -> ImageSource:
+    """Single picture files, to be read for a trained model."""
+    return ImageSource(path_name(paths[0]), str(paths[0]), Files(paths[0].parent, list(paths)), {}, options)
+
+
+def image_columns(file: pq.ParquetFile) -> list[str]:
+    """Columns of encoded pictures: structs with `bytes`, or binary values that start as a picture does."""
+    found, binary = [], []
+    for field in file.schema_arrow:
+        kind = field.type
+        if pa.types.is_struct(kind) and any(f.name == "bytes" and _is_binary(f.type) for f in kind):
+            found.append(field.name)
+        elif _is_binary(kind):
+            binary.append(field.name)
+    if binary and file.metadata.num_rows:
+        first = next(file.iter_batches(1, columns=binary))
+        for name in binary:
+            start = (first.column(name)[0].as_py() or b"")[:12]
+            magic = (b"\x89PNG", b"\xff\xd8\xff", b"BM", b"RIFF")
+            if start.startswith(magic):
+                found.append(name)
+    return [field.name for field in file.schema_arrow if field.name in found]
+
+
+def _is_binary(kind: pa.DataType) -> bool:
+    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+
+
+def from_parquet_images(path: Path, file: pq.ParquetFile, pictures: list[str], options: ImageOptions) -> ImageSource:
+    """The column `image`, or the first column of pictures; the others may be the condition."""
+    column = "image" if "image" in pictures else pictures[0]
+    flat = [f.name for f in file.schema_arrow if f.name not in pictures and not pa.types.is_nested(f.type)]
+    table = file.read(columns=flat)
+    columns: dict[str, Column] = {name: table.column(name) for name in flat}
+    source = ImageSource(path_name(path), str(path), Encoded(path, column), columns, options)
+    if rest := [name for name in pictures if name != column]:
+        source.notes.append(f"pictures of column {column!r}; {', '.join(map(repr, rest))} not used")
+    if flat:
+        source.notes.append(f"can be the condition: {', '.join(flat)}")
+    return source

@@ -1,0 +1,108 @@
+"""New data for a trained model: the same kinds of source, brought to the model's own space."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from ..errors import InputError
+from ..spaces import Real, Space
+from .builtin import is_builtin
+from .conditions import choose, encode_like
+from .data import open_source
+from .source import ImageOptions, Source
+from .splits import part, split_rows
+
+Preference = Literal["all", "train", "validation", "test"]
+
+
+def read_like(
+    source: Any,
+    space: Space,
+    condition_space: Space | None = None,
+    *,
+    condition: str | bool | None = None,
+    preference: Preference = "all",
+) -> tuple[Tensor, Tensor | None]:
+    """Rows of `source` in the space of a model, (n, *space.shape), and their conditions if it is conditional.
+
+    Columns are matched by name, in any order. Picture files are scaled and cropped as in training; arrays must have
+    the model's size. Classes are matched by the model's own labels.
+
+    Args:
+        source: as in `load`; also one picture file. space, condition_space: the model's.
+        condition: the column that holds the condition; None finds it when there is one candidate, by name or alone.
+        preference: "all" rows in their order (of a built-in: its test part), or one part of the default split.
+
+    Raises:
+        InputError: the source cannot be read, or is not of the model's kind: missing and extra columns, another
+            size, unknown labels, values out of range.
+    """
+    options = ImageOptions(memory_budget=1 << 62)
+    builtin = isinstance(source, str) and is_builtin(source)
+    opened = _open(source, options)
+    names = _condition_columns(opened, space, condition_space, condition)
+    values = None
+    if condition_space is not None:
+        values = encode_like(opened.columns, names, condition_space, opened.where)
+    found = opened.read(names, like=space)
+    given = opened.given
+    if found.kept is not None:
+        kept = torch.from_numpy(found.kept)
+        values = None if values is None else values[kept]
+        given = None if given is None else given[found.kept]
+    if found.space.shape != space.shape:
+        raise InputError(
+            f"{opened.where} has {found.space.describe()} (shape {found.space.shape}), the model has "
+            f"{space.describe()} (shape {space.shape}).",
+            "Give data of the shape that it was trained on.",
+        )
+    if preference == "all" and not builtin:
+        index = torch.arange(len(found.x))
+    else:
+        wanted = "test" if preference == "all" else preference
+        parts, _ = split_rows(len(found.x), given=given, where=opened.where)
+        if wanted not in parts:
+            raise InputError(f"preference={preference!r}.", f"Known: all, {', '.join(parts)}.")
+        index = parts[wanted]
+    x, values = part(found.x, values, index, found.space, condition_space).all()
+    return space.check(x, opened.where).to(space.dtype), values
+
+
+def _open(source: Any, options: ImageOptions) -> Source:
+    from .images import EXTENSIONS, from_files
+
+    if isinstance(source, (str, os.PathLike)):
+        path = Path(source).expanduser()
+        if path.suffix.lower() in EXTENSIONS and path.is_file():
+            return from_files([path], options)
+    return open_source(source, options, {})
+
+
+def _condition_columns(
+    opened: Source, space: Space, condition_space: Space | None, condition: str | bool | None
+) -> tuple[str, ...]:
+    """The columns of the condition. For an unconditional model these are left out of the data when named."""
+    free = [name for name in opened.columns if name not in getattr(space, "names", ())]
+    obvious = tuple(free) if isinstance(space, Real) and space.names else opened.obvious
+    columns = list(opened.columns)
+    if condition_space is None:
+        return choose(condition, columns, obvious, opened.where) if condition else ()
+    wanted = getattr(condition_space, "names", ())
+    if condition in (None, True):
+        if opened.chosen:
+            return opened.chosen
+        if isinstance(condition_space, Real) and wanted and set(wanted) <= set(columns):
+            return tuple(wanted)
+        if len(obvious) != 1:
+            raise InputError(
+                f"{opened.where}: the model is conditional on {condition_space.describe()}; which column is it? "
+                f"Candidates: {', '.join(obvious or columns) or 'none'}.",
+                "Name it with condition= (--condition).",
+            )
+        return obvious
+    return choose(condition, columns, obvious, opened.where)
