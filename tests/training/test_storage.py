@@ -21,7 +21,9 @@ from pushforward.training.state import flatten, read_tensors, unflatten, write_t
 def state(step: int) -> dict[str, Any]:
     return {
         "model": {"w": torch.full((4,), float(step)), "tied": torch.zeros(2)},
-        "optimizers": [{"state": {0: {"step": torch.tensor(3.0), "exp_avg": torch.ones(4)}}, "param_groups": [{"lr": 0.1}]}],
+        "optimizers": [
+            {"state": {0: {"step": torch.tensor(3.0), "exp_avg": torch.ones(4)}}, "param_groups": [{"lr": 0.1}]}
+        ],
         "cursor": {"stage": 0, "round": step, "draw": step, "started": True},
     }
 

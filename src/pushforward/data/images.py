@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from PIL import Image, ImageOps
 
@@ -174,7 +175,7 @@ class Encoded:
                 values = batch.column(0)
                 if pa.types.is_struct(values.type):
                     # A `path` beside the bytes is never opened: the file does not get to choose what we read.
-                    values = pa.compute.struct_field(values, "bytes")
+                    values = pc.struct_field(values, "bytes")
                 for value in values:
                     yield f"data row {row + 1}", value.as_py()
                     row += 1
@@ -348,7 +349,7 @@ def from_folder(root: Path, options: ImageOptions) -> ImageSource:
     links = 0
     for folder, folders, files in os.walk(real_root, followlinks=False):
         links += sum(os.path.islink(os.path.join(folder, name)) for name in folders)
-        folders[:] = sorted(name for name in folders if not name.startswith((".", "__")))
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in ("__MACOSX", "__pycache__"))
         for name in sorted(files):
             path = Path(folder, name)
             if name.startswith("."):

@@ -23,7 +23,7 @@ def judge(history: Sequence[dict[str, float]], *, trained: bool, skipped: int = 
 
     Each entry has "round", "validation" (held-out loss of the averaged weights) and "train".
 
-    * diverged: the last value is not finite, or worse than the first;
+    * diverged: the last value is not finite, or it and the training loss are worse than the first;
     * overfitting: the best lies before the last quarter, the rise since then exceeds 5% of the whole fall, and the
       training loss went on falling;
     * still improving: the last fifth of training brought more than 2% of the whole fall;
@@ -34,7 +34,8 @@ def judge(history: Sequence[dict[str, float]], *, trained: bool, skipped: int = 
     values = [h["validation"] for h in history]
     if len(values) < 4:
         return Verdict("unknown", "this family has no held-out loss, or it was measured too rarely: look at samples")
-    if not math.isfinite(values[-1]) or values[-1] > values[0] + 0.05 * abs(values[0]):
+    worse = values[-1] > values[0] + 0.05 * abs(values[0]) and not history[-1]["train"] < history[0]["train"]
+    if not math.isfinite(values[-1]) or worse:
         return Verdict("diverged", f"the held-out loss went from {values[0]:.4g} to {values[-1]:.4g}")
     best = min(range(len(values)), key=lambda i: values[i])
     fall = max(values[0] - values[best], 1e-12)

@@ -1,0 +1,221 @@
+"""Samples to files, in the data's own terms. Nothing half-written is ever left under the final name."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import InputError
+from ..spaces import Classes, Space
+
+_OURS = re.compile(r"\d{5,}\.png")
+
+
+def write_samples(
+    path: str | os.PathLike[str],
+    samples: Any,
+    space: Space,
+    *,
+    condition: Any = None,
+    condition_space: Space | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write samples (n, *space.shape) in the form that the path asks for.
+
+    ====================  =========================================================================================
+    `.png`                a grid of pictures; a density, pair or histogram plot of vectors
+    `.csv`, `.parquet`    vectors under their column names, the condition beside them
+    `.npz`                `samples`, and `label` or `condition`; `pushforward.load` reads it back
+    `.npy`                the samples alone
+    `folder/`             one PNG a picture, 00000.png, ..., in a sub-folder a class when there are classes
+    ====================  =========================================================================================
+
+    Files are replaced. A folder with anything in it is refused unless `overwrite`, and even then unless all that it
+    holds was written by this function.
+
+    Args:
+        condition: (n, *condition_space.shape), or None.
+
+    Raises:
+        InputError: an extension that is not listed, samples that do not fit the form, a place that cannot be written.
+    """
+    text = os.fspath(path)
+    target = Path(text).expanduser()
+    x = torch.as_tensor(samples).detach().cpu()
+    if tuple(x.shape[1:]) != space.shape or len(x) == 0:
+        raise InputError(f"samples have shape {tuple(x.shape)}: expected (n, {', '.join(map(str, space.shape))}).")
+    labels = _labels(condition, condition_space, len(x))
+    folder = text.endswith(("/", os.sep)) or (target.is_dir() and not target.suffix)
+    suffix = target.suffix.lower()
+    writers = {".png": _png, ".csv": _csv, ".parquet": _parquet, ".npz": _npz, ".npy": _npy}
+    if not folder and suffix not in writers:
+        raise InputError(
+            f"cannot write {text!r}: {suffix or 'no extension'}.",
+            f"Allowed: {', '.join(writers)}, or a folder (ending in /) of PNG files.",
+        )
+    if not folder and target.is_dir():
+        raise InputError(f"{text} is a folder.", "Give the name of a file, or end it with / for one PNG a picture.")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if folder:
+            _folder(target, x, space, labels, overwrite)
+        else:
+            with replacing(target) as temporary:
+                writers[suffix](temporary, x, space, labels)
+    except OSError as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"cannot write {text}: {error.strerror or error}.") from None
+    return target
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """A file beside `target` with the same extension; it takes the target's place when the block succeeds."""
+    temporary = target.with_name(f".{target.stem}.{os.getpid()}.tmp{target.suffix}")
+    try:
+        yield temporary
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+Labels = dict[str, np.ndarray]
+"""The condition as columns: name to (n,) text or numbers; empty when there is none."""
+
+
+def _labels(condition: Any, space: Space | None, n: int) -> Labels:
+    if condition is None or space is None:
+        return {}
+    values = torch.as_tensor(condition).detach().cpu()
+    if values.ndim == len(space.shape):
+        values = values[None].expand(n, *values.shape)
+    if len(values) != n or tuple(values.shape[1:]) != space.shape:
+        raise InputError(f"{n} samples, but conditions of shape {tuple(values.shape)}.", "Give one for each.")
+    if isinstance(space, Classes):
+        index = values.numpy()
+        return {"label": np.array(space.names, dtype=np.str_)[index] if space.names else index}
+    flat = values.reshape(n, -1).numpy()
+    names = _names(space, flat.shape[1], "condition")
+    return {name: flat[:, j] for j, name in enumerate(names)}
+
+
+def _names(space: Space, d: int, stem: str) -> list[str]:
+    names = getattr(space, "names", ())
+    return list(names) if len(names) == d else [f"{stem}{j + 1}" for j in range(d)]
+
+
+def _is_image(space: Space) -> bool:
+    return len(space.shape) == 3
+
+
+def _png(path: Path, x: Tensor, space: Space, labels: Labels) -> None:
+    from . import pictures
+
+    if _is_image(space):
+        pictures.image_grid(x, space=space).save(path)
+    else:
+        flat = x.reshape(len(x), -1)
+        pictures.vector_plot(flat, _names(space, flat.shape[1], "x"), path)
+
+
+def _columns(path: Path, x: Tensor, space: Space, labels: Labels) -> dict[str, np.ndarray]:
+    if _is_image(space):
+        raise InputError(
+            f"pictures do not fit into {path.suffix}.", "Write .png (one grid), .npz, or a folder/ (one file each)."
+        )
+    flat = x.reshape(len(x), -1).numpy()
+    columns = {name: flat[:, j] for j, name in enumerate(_names(space, flat.shape[1], "x"))}
+    for name, values in labels.items():
+        columns[name if name not in columns else f"condition_{name}"] = values
+    return columns
+
+
+def _csv(path: Path, x: Tensor, space: Space, labels: Labels) -> None:
+    """Numbers with as many digits as it takes to read the same number back."""
+    columns = _columns(path, x, space, labels)
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        # NumPy's own text of a float32 is shortest; as Python floats the digits would be those of float64.
+        writer.writerows(zip(*(_cells(values) for values in columns.values())))
+
+
+def _cells(values: np.ndarray) -> Sequence[str]:
+    return values.astype(np.str_).tolist() if values.dtype != np.float32 else [str(v) for v in values]
+
+
+def _parquet(path: Path, x: Tensor, space: Space, labels: Labels) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = _columns(path, x, space, labels)
+    pq.write_table(pa.table({k: v.tolist() if v.dtype.kind == "U" else v for k, v in columns.items()}), path)
+
+
+def _npz(path: Path, x: Tensor, space: Space, labels: Labels) -> None:
+    extra: dict[str, Any] = dict(labels)
+    if labels and "label" not in labels:
+        extra = {"condition": np.stack(list(labels.values()), axis=1)}
+    np.savez_compressed(path, samples=x.numpy(), **extra)
+
+
+def _npy(path: Path, x: Tensor, space: Space, labels: Labels) -> None:
+    np.save(path, x.numpy(), allow_pickle=False)
+
+
+def _folder(target: Path, x: Tensor, space: Space, labels: Labels, overwrite: bool) -> None:
+    from . import pictures
+
+    if not _is_image(space):
+        raise InputError("a folder holds pictures, and these samples are not.", "Write .csv, .parquet or .npz.")
+    if target.is_file():
+        raise InputError(f"{target} is a file.", "Give another name.")
+    if target.is_dir() and any(target.iterdir()):
+        if not overwrite:
+            raise InputError(f"the folder {target} is not empty.", "Choose another, or overwrite it (--overwrite).")
+        foreign = next((p for p in target.rglob("*") if not (p.is_dir() or _OURS.fullmatch(p.name))), None)
+        if foreign is not None:
+            raise InputError(f"{target} holds {foreign.name}, which is not a written sample.", "Choose another folder.")
+    pictures_of = pictures.picture_values(x, space)
+    folders = _class_folders(labels, len(x))
+    digits = max(5, len(str(len(x) - 1)))
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        for i, values in enumerate(pictures_of):
+            place = temporary / folders[i]
+            place.mkdir(parents=True, exist_ok=True)
+            pictures.to_picture(values).save(place / f"{i:0{digits}d}.png")
+        if target.is_dir():
+            old = target.with_name(f".{target.name}.{os.getpid()}.old")
+            os.replace(target, old)
+            os.replace(temporary, target)
+            shutil.rmtree(old)
+        else:
+            os.replace(temporary, target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _class_folders(labels: Labels, n: int) -> Sequence[str]:
+    """The sub-folder of each sample: its class, as a safe file name."""
+    if "label" not in labels:
+        return [""] * n
+    names = [str(v) for v in labels["label"]]
+    safe: dict[str, str] = {}
+    for name in dict.fromkeys(names):
+        plain = re.sub(r'[/\\:*?"<>|\x00-\x1f]', "_", name).strip(" .") or "class"
+        safe[name] = plain if plain not in safe.values() else f"{plain}_{len(safe)}"
+    return [safe[name] for name in names]
