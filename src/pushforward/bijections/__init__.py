@@ -3,7 +3,23 @@
 One direction everywhere: `forward` goes from data to base, `inverse` from base to data.
 """
 
+from .actnorm import ActNorm
 from .base import Bijection, Chain
+from .coupling import AffineCoupling
+from .multiscale import Permutation, Split, Squeezed
 from .preprocess import Dequantize, Preprocess, Rescale, Standardize, default_preprocess
 
-__all__ = ["Bijection", "Chain", "Dequantize", "Preprocess", "Rescale", "Standardize", "default_preprocess"]
+__all__ = [
+    "ActNorm",
+    "AffineCoupling",
+    "Bijection",
+    "Chain",
+    "Dequantize",
+    "Permutation",
+    "Preprocess",
+    "Rescale",
+    "Split",
+    "Squeezed",
+    "Standardize",
+    "default_preprocess",
+]

@@ -36,6 +36,8 @@ LARGEST, DEFAULT = 256, 64
 """Pictures above LARGEST pixels a side are brought to DEFAULT x DEFAULT, unless a size is asked for."""
 BAD_SHARE = 0.01
 _PARTS = {"train": TRAIN, "val": VALIDATION, "valid": VALIDATION, "validation": VALIDATION, "test": TEST}
+_ROTATED = {"exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"}
+"""Where a file may say that the camera was held upright."""
 _SHARED = 32
 """Pictures that a thread takes at a time."""
 
@@ -91,14 +93,16 @@ def decode(data: Any, plan: Plan) -> tuple[np.ndarray, tuple[str, ...]]:
     changes = []
     with _open(data) as opened:
         picture: Image.Image = opened
-        if picture.format == "JPEG":
-            side = 2 * max(plan.height, plan.width)
+        side = 2 * max(plan.height, plan.width)
+        if picture.format == "JPEG" and min(picture.size) >= 2 * side:
             picture.draft(None, (side, side))  # a large photograph is decoded at a fraction of its size
         if picture.format == "PNG" and ";16" in str(picture.tile[0][3] if picture.tile else ""):
             changes.append("16-bit")
         if picture.mode == "CMYK":
             changes.append("CMYK")
-        ImageOps.exif_transpose(picture, in_place=True)
+        picture.load()
+        if _ROTATED.intersection(picture.info):
+            ImageOps.exif_transpose(picture, in_place=True)
         if picture.mode.startswith("I"):  # 16-bit grey; Pillow would clip it at 255
             values = np.asarray(picture).astype(np.int64).clip(0, 65535)
             picture = Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
@@ -112,7 +116,9 @@ def decode(data: Any, plan: Plan) -> tuple[np.ndarray, tuple[str, ...]]:
 
 
 def _fit(picture: Image.Image, plan: Plan) -> np.ndarray:
-    picture = picture.convert("L" if plan.channels == 1 else "RGB")
+    mode = "L" if plan.channels == 1 else "RGB"
+    if picture.mode != mode:
+        picture = picture.convert(mode)
     if picture.size != (plan.width, plan.height):
         picture = ImageOps.fit(picture, (plan.width, plan.height), Image.Resampling.BICUBIC)
     values = np.asarray(picture)

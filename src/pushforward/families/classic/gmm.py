@@ -97,13 +97,12 @@ class GMM(Resizable, GenerativeModel):
             raise InputError(f"gmm has no networks, but {sorted(networks)} were given.", "Leave them out.")
         self.settings = settings
         self.d = math.prod(space.shape)
-        self.c = (
-            0
-            if condition_space is None or isinstance(condition_space, Classes)
-            else condition_space.dimensions
-        )
-        self.classes = condition_space.count if isinstance(condition_space, Classes) else 1
-        total = self.d + self.c
+        self.classes, self.c = 1, 0
+        if isinstance(condition_space, Classes):
+            self.classes = condition_space.count
+        elif condition_space is not None:
+            self.c = condition_space.dimensions
+        total = self.c + self.d
         self.register_buffer("log_weights", torch.zeros(self.classes, 1, dtype=torch.float64))
         self.register_buffer("means", torch.zeros(self.classes, 1, total, dtype=torch.float64))
         self.register_buffer("factor", torch.ones(self.classes, 1, total, dtype=torch.float64))
@@ -151,7 +150,7 @@ class GMM(Resizable, GenerativeModel):
 
     def _rows(self, data: Dataset, noise: Noise) -> tuple[Tensor, Tensor | None]:
         """A uniform subsample (m, D) in random order, led by a vector condition, and the classes (m,)."""
-        limit = self.settings.max_rows or max(2, _NUMBERS // (self.d + self.c))
+        limit = self.settings.max_rows or max(2, _NUMBERS // (self.c + self.d))
         order = noise.at(1000).uniform(1, dtype=torch.float64)[:, 0].argsort()[:limit]
         parts = [data.gather(i.to(data.device), noise[i]) for i in order.split(4096)]
         x = torch.cat([p[0].detach().cpu().double().flatten(1) for p in parts])
@@ -164,7 +163,7 @@ class GMM(Resizable, GenerativeModel):
         """A fitted scikit-learn mixture for every group, all of the covariance type with the least total BIC."""
         asked = self.settings.covariance
         kinds: tuple[Covariance, ...] = (asked,) if asked != "auto" else ("diagonal", "full")
-        if asked == "auto" and self.d + self.c > _FULL_DIMENSIONS:
+        if asked == "auto" and self.c + self.d > _FULL_DIMENSIONS:
             kinds = ("diagonal",)
         self.bic_table = []
         best: tuple[float, list[Any]] | None = None
@@ -180,11 +179,10 @@ class GMM(Resizable, GenerativeModel):
         ]
 
     def _choose(self, rows: Any, kind: Covariance, mixture: int, seed: int) -> tuple[Any, float]:
-        """(mixture, BIC): fitted, or unfitted with the chosen number where the search saw a part of the rows."""
+        """(mixture, BIC): still unfitted, with the chosen number, where the search saw a part of the rows."""
         fixed = self.settings.components
-        part = (
-            rows[: self.settings.search_rows] if fixed is None or self.settings.covariance == "auto" else rows
-        )
+        decided = fixed is not None and kind == self.settings.covariance
+        part = rows if decided else rows[: self.settings.search_rows]
         grid = [k for k in _GRID if k <= min(self.settings.max_components, len(part) // 2)] or [1]
         best: tuple[Any, float] | None = None
         worse = 0
@@ -200,7 +198,7 @@ class GMM(Resizable, GenerativeModel):
         assert best is not None
         if best[1] == math.inf and kind == self.settings.covariance:
             warnings.warn(
-                f"gmm: {len(rows)} rows of {self.d + self.c} numbers are too few for {kind} covariances: "
+                f"gmm: {len(rows)} rows of {self.c + self.d} numbers are too few for {kind} covariances: "
                 "likelihoods of new data will be poor. Choose covariance=diagonal or fewer components.",
                 stacklevel=2,
             )
@@ -232,7 +230,7 @@ class GMM(Resizable, GenerativeModel):
 
     def _store(self, fits: list[Any], device: torch.device) -> None:
         """Stack the mixtures of all classes; unused components get log-weight -inf and a unit factor."""
-        total, most = self.d + self.c, max(m.n_components for m in fits)
+        total, most = self.c + self.d, max(m.n_components for m in fits)
         weights = torch.full((len(fits), most), -math.inf, dtype=torch.float64)
         means = torch.zeros(len(fits), most, total, dtype=torch.float64)
         factors = []
@@ -280,9 +278,7 @@ class GMM(Resizable, GenerativeModel):
         parts = [_log_normal(flat, m[: self.c], _leading(f, self.c)) for m, f in self._components(0)]
         return (torch.stack(parts, 1) + self.log_weights[0]).log_softmax(1)
 
-    def _given(
-        self, mean: Tensor, factor: Tensor, condition: Tensor | None, rows: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def _given(self, mean: Tensor, factor: Tensor, condition: Tensor | None, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Mean (m, d) or (d,) and factor of x given the condition, within one component."""
         c = self.c
         if not c:
@@ -319,9 +315,7 @@ class GMM(Resizable, GenerativeModel):
         """
         z = z.double()
         if bool(((z < 0).any(1) | (z.sum(1) <= 0)).any()):
-            raise InputError(
-                "codes of gmm are weights of its components.", "Give values of at least 0, not all 0."
-            )
+            raise InputError("codes of gmm are weights of its components.", "Give values of at least 0, not all 0.")
         z = z / z.sum(1, keepdim=True)
         if noise is not None:
             return self._emit(noise.categorical(z.log()), condition, noise)
