@@ -47,7 +47,9 @@ def test_every_public_name_resolves() -> None:
 
 
 def test_no_pickle_is_read_anywhere() -> None:
-    forbidden = re.compile(r"\b(pickle\.load|torch\.load|joblib\.load|allow_pickle\s*=\s*True|weights_only\s*=\s*False)")
+    forbidden = re.compile(
+        r"\b(pickle\.load|torch\.load|joblib\.load|allow_pickle\s*=\s*True|weights_only\s*=\s*False)"
+    )
     for path in SOURCES:
         assert not forbidden.search(path.read_text(encoding="utf-8")), path
 

@@ -28,6 +28,7 @@ _NAMES = {
     "Batch": "game",
     "Player": "game",
     "Stage": "game",
+    "sum_losses": "game",
     "GenerativeModel": "model",
     "Autoencoder": "model",
     "LogProb": "likelihood",
@@ -61,12 +62,12 @@ def __dir__() -> list[str]:
     return __all__
 
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # for type checkers and editors
     from .config import NetworkSettings, OptimizerSettings, Settings
     from .data import Data, load
     from .dataset import Dataset
     from .errors import DensityUnavailable, InputError, PushforwardError
-    from .game import Batch, Player, Stage
+    from .game import Batch, Player, Stage, sum_losses
     from .likelihood import LogProb
     from .model import Autoencoder, GenerativeModel
     from .noise import Noise

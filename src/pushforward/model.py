@@ -290,6 +290,23 @@ class GenerativeModel(nn.Module):
             index = torch.arange(len(data))
             self.conditions.remember(condition, Noise.of(0, 97, index=index))
 
+    def initialize(self, x: Any, condition: Any = None) -> None:
+        """For your own training loop: what the engine does before the first round (statistics of the
+        preprocessing, data-dependent starts, closed-form fits), for x (n, *space.shape).
+        """
+        x, condition = self._check_data(x, condition)
+        data = Dataset(x, condition, space=self.space, condition_space=self.condition_space)
+        self.remember_conditions(data)
+        for stage in self.stages():
+            if stage.start:
+                seen = stage.data(data)
+                stage.start(seen, Noise.of(0, 1, index=torch.arange(len(seen), device=self.device)))
+
+    def batch(self, x: Any, condition: Any = None, *, seed: int | None = None) -> Batch:
+        """For your own training loop: rows of data (n, *space.shape) as this model's players see them."""
+        x, condition = self._check_data(x, condition)
+        return Batch.of(x, condition, seed=seed)
+
     def check_condition(self, condition: Any, n: int, *, required: bool) -> Any:
         """`condition` as a tensor (n, *condition_space.shape) on the model's device, or None.
 

@@ -155,7 +155,7 @@ class BatchNoise(Noise):
     def __init__(self, seed: int, lo: int, hi: int, total: int, device: torch.device | str = "cpu", counter: int = 0):
         self.seed = seed
         self.lo, self.hi, self.total = lo, hi, total
-        self.anchor = torch.empty(0, device=device)
+        self._device = torch.device(device)
         self.counter = counter
 
     def __len__(self) -> int:
@@ -163,7 +163,7 @@ class BatchNoise(Noise):
 
     @property
     def device(self) -> torch.device:
-        return self.anchor.device
+        return self._device
 
     def __getitem__(self, rows: Tensor | slice) -> Noise:
         raise TypeError("training noise belongs to a whole batch: draw first, then index the numbers")
@@ -174,7 +174,7 @@ class BatchNoise(Noise):
     def _draw(self, shape: Sequence[int], normal: bool, dtype: torch.dtype) -> Tensor:
         self.counter += 1
         seed = mix_seed(self.seed, self.counter)
-        numbers = _global_batch(self.anchor, seed, self.total, math.prod(shape), normal, dtype == torch.float64)
+        numbers = _global_batch(torch.empty(0, device=self._device), seed, self.total, math.prod(shape), normal, dtype == torch.float64)
         return numbers[self.lo : self.hi].view(len(self), *shape).to(dtype)
 
     def uniform(self, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:

@@ -6,7 +6,7 @@ One direction everywhere: `forward` goes from data to base, `inverse` from base 
 from .actnorm import ActNorm
 from .base import Bijection, Chain
 from .coupling import AffineCoupling
-from .multiscale import Permutation, Split, Squeezed
+from .multiscale import Split, Squeezed
 from .preprocess import Dequantize, Preprocess, Rescale, Standardize, default_preprocess
 
 __all__ = [
@@ -15,7 +15,6 @@ __all__ = [
     "Bijection",
     "Chain",
     "Dequantize",
-    "Permutation",
     "Preprocess",
     "Rescale",
     "Split",

@@ -1,4 +1,4 @@
-r"""Layers that move numbers without changing them: squeezing, permuting, and leaving part of x at a coarser scale.
+r"""Layers that move numbers without changing them: squeezing, and leaving part of x at its scale.
 
 With them a flow of images works at several resolutions (Dinh, Sohl-Dickstein, Bengio 2017, arXiv:1605.08803,
 sec. 3.6): after some couplings, half of the channels go to the base as they are, and the rest is squeezed and goes on.
@@ -13,28 +13,17 @@ from torch import Tensor
 from .base import Bijection
 
 
-class Permutation(Bijection):
-    """A fixed order of the first axis of an example: numbers of a vector, channels of an image. Saved.
+def squeeze(x: Tensor) -> Tensor:
+    """(n, c, h, w) to (n, 4c, h/2, w/2): the c channels of each block's pixels (0, 0), (0, 1), (1, 0), (1, 1).
 
-    Args:
-        order: (d,) int64; output j is input order[j]. `torch.randperm(d)` makes a random one.
+    The first half of the channels are the even rows: a partition that a checkerboard does not make.
     """
+    return F.pixel_unshuffle(x, 2).unflatten(1, (-1, 4)).transpose(1, 2).flatten(1, 2)
 
-    order: Tensor
-    back: Tensor
 
-    def __init__(self, order: Tensor):
-        super().__init__()
-        if order.sort().values.tolist() != list(range(len(order))):
-            raise ValueError(f"not a permutation: {order.tolist()}")
-        self.register_buffer("order", order)
-        self.register_buffer("back", order.argsort())
-
-    def forward_and_log_det(self, x: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        return x[:, self.order], x.new_zeros(len(x))
-
-    def inverse_and_log_det(self, z: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        return z[:, self.back], z.new_zeros(len(z))
+def unsqueeze(x: Tensor) -> Tensor:
+    """The inverse of `squeeze`."""
+    return F.pixel_shuffle(x.unflatten(1, (4, -1)).transpose(1, 2).flatten(1, 2), 2)
 
 
 class Squeezed(Bijection):
@@ -49,15 +38,15 @@ class Squeezed(Bijection):
         self.inner = inner
 
     def forward_and_log_det(self, x: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        z, log_det = self.inner.forward_and_log_det(F.pixel_unshuffle(x, 2), condition)
-        return F.pixel_shuffle(z, 2), log_det
+        z, log_det = self.inner.forward_and_log_det(squeeze(x), condition)
+        return unsqueeze(z), log_det
 
     def inverse_and_log_det(self, z: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        x, log_det = self.inner.inverse_and_log_det(F.pixel_unshuffle(z, 2), condition)
-        return F.pixel_shuffle(x, 2), log_det
+        x, log_det = self.inner.inverse_and_log_det(squeeze(z), condition)
+        return unsqueeze(x), log_det
 
     def start(self, x: Tensor, condition: Tensor | None = None) -> None:
-        self.inner.start(F.pixel_unshuffle(x, 2), condition)
+        self.inner.start(squeeze(x), condition)
 
 
 class Split(Bijection):

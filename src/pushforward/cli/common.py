@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,8 @@ from .output import Output
 if TYPE_CHECKING:
     from ..spaces import Space
     from ..training import Run
+
+SAMPLE_FILES = (".png", ".csv", ".parquet", ".npz", ".npy")
 
 
 def open_model(path: Path, device: str, output: Output) -> tuple[Run, Any]:
@@ -111,3 +114,16 @@ def refuse_existing(path: Path | None, overwrite: bool) -> None:
     """A file that is there is not replaced without --overwrite; said before the work is done."""
     if path is not None and not overwrite and path.is_file():
         raise InputError(f"{path} exists already.", "Replace it with --overwrite, or choose another --out.")
+
+
+def check_samples_file(out: str | None, overwrite: bool) -> None:
+    """Refuse, before the work is done, what `write_samples` would refuse after it."""
+    if out is None:
+        return
+    refuse_existing(Path(out), overwrite)
+    suffix = Path(out).suffix.lower()
+    if suffix not in SAMPLE_FILES and not out.endswith(("/", os.sep)) and not Path(out).is_dir():
+        raise InputError(
+            f"cannot write {out!r}: {suffix or 'no extension'}.",
+            f"Allowed: {', '.join(SAMPLE_FILES)}, or a folder (ending in /) of PNG files.",
+        )

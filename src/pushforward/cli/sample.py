@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import secrets
 import time
-from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
 
-from .common import fresh, open_model, parse_condition, parse_options, refuse_existing
+from .common import check_samples_file, fresh, open_model, parse_condition, parse_options
 from .options import Device, OnDevice, Overrides, Run
 from .output import Output, clock
 
@@ -29,7 +28,7 @@ def sample(
         typer.Option(min=0, metavar="S", help="The same seed gives the same samples.  [default: a new one]"),
     ] = None,
     out: Annotated[
-        Optional[Path],  # noqa: UP045
+        Optional[str],  # noqa: UP045 (text, because "folder/" is not "folder")
         typer.Option(metavar="FILE", help=".png, .csv, .parquet, .npz, or a folder.  [default: in the run]"),
     ] = None,
     overrides: Overrides = None,
@@ -38,7 +37,7 @@ def sample(
 ) -> None:
     """Draw samples from a run."""
     output: Output = context.obj
-    refuse_existing(out, overwrite)
+    check_samples_file(out, overwrite)
     from ..data import write_samples
 
     opened, model = open_model(run, device.value, output)
@@ -48,12 +47,10 @@ def sample(
     begun = time.monotonic()
     drawn = model.sample(n, wanted, seed=seed, **options)
     seconds = time.monotonic() - begun
-    if out is None:
-        out = fresh(opened.folder / "samples" / f"samples-{n}{_extension(model.space)}")
-        out.parent.mkdir(exist_ok=True)
+    place = out or fresh(opened.folder / "samples" / f"samples-{n}{_extension(model.space)}")
     conditions = _conditions(model, wanted, n, seed)
     written = write_samples(
-        out, _cpu(drawn), model.space, condition=conditions, condition_space=model.condition_space, overwrite=overwrite
+        place, _cpu(drawn), model.space, condition=conditions, condition_space=model.condition_space, overwrite=overwrite
     )
     document = {
         "run": opened.folder, "n": n, "seed": seed, "condition": condition, "options": options,

@@ -70,7 +70,8 @@ class ArraySource(Source):
         return Rows(x, space)
 
     def _convert(self, x: np.ndarray, space: Pixels, like: Space | None) -> tuple[np.ndarray, Space, list[str]]:
-        from .images import Plan, convert_array
+        from .decode import Plan
+        from .images import convert_array
 
         if isinstance(like, Pixels):
             if (space.height, space.width) != (like.height, like.width):
@@ -102,7 +103,9 @@ def from_memory(source: Any, options: ImageOptions) -> ArraySource:
     """
     where = "the array"
     if isinstance(source, Mapping):
-        return _from_names({str(k): _numpy(v, f"array {k!r}") for k, v in source.items()}, "array", "the arrays", options)
+        return _from_names(
+            {str(k): _numpy(v, f"array {k!r}") for k, v in source.items()}, "array", "the arrays", options
+        )
     if isinstance(source, tuple) and len(source) == 2:
         x, condition = _numpy(source[0], where), _numpy(source[1], "the condition")
         _same_length(where, x, {"condition": condition})
@@ -226,15 +229,14 @@ def _from_parts(
     shape, dtype = arrays[pieces[TRAIN][0]].shape, arrays[pieces[TRAIN][0]].dtype
     for data, labels in pieces.values():
         if arrays[data].shape[1:] != shape[1:] or arrays[data].dtype != dtype:
-            raise InputError(
-                f"{where}: {data!r} is {arrays[data].dtype} {arrays[data].shape}, the training data are {dtype} {shape}."
-            )
+            its = f"{arrays[data].dtype} {arrays[data].shape}"
+            raise InputError(f"{where}: {data!r} is {its}, the training data are {dtype} {shape}.")
         if labels is not None:
             _same_length(where, arrays[data], {labels: arrays[labels]})
     x = np.concatenate([arrays[data] for data, _ in pieces.values()])
     given = np.concatenate([np.full(len(arrays[data]), code, np.int8) for code, (data, _) in pieces.items()])
-    labels = [label for _, label in pieces.values() if label is not None]
-    columns = {"label": np.concatenate([arrays[label] for label in labels])} if len(labels) == len(pieces) else {}
+    named = [labels for _, labels in pieces.values() if labels is not None]
+    columns = {"label": np.concatenate([arrays[labels] for labels in named])} if len(named) == len(pieces) else {}
     found = ArraySource(name, where, x, columns, options, given if len(pieces) > 1 else None)
     found.notes.append("parts as given: " + ", ".join(f"{data} ({len(arrays[data]):,})" for data, _ in pieces.values()))
     return found
@@ -243,7 +245,9 @@ def _from_parts(
 def _same_length(where: str, x: np.ndarray, others: Mapping[str, np.ndarray]) -> None:
     for key, value in others.items():
         if x.ndim == 0 or value.ndim == 0 or len(value) != len(x):
-            raise InputError(f"{where}: data of shape {x.shape}, but {key!r} of shape {value.shape}.", "One entry a row.")
+            raise InputError(
+                f"{where}: data of shape {x.shape}, but {key!r} of shape {value.shape}.", "One entry a row."
+            )
 
 
 def as_rows(x: np.ndarray, where: str) -> tuple[np.ndarray, Space, list[str]]:
@@ -273,11 +277,11 @@ def as_rows(x: np.ndarray, where: str) -> tuple[np.ndarray, Space, list[str]]:
     notes += channels_note
     shape = x.shape[1:]
     if kind == "b":
-        return _cast(x, np.uint8), Pixels(*shape, levels=2), notes
+        return _cast(x, np.uint8), Pixels(shape[0], shape[1], shape[2], levels=2), notes
     if kind in "iu" and (x.dtype == np.uint8 or _within_bytes(x)):
         if x.dtype != np.uint8:
             notes.append(f"{x.dtype} values all lie in 0..255: taken as pixels")
-        return _cast(x, np.uint8), Pixels(*shape), notes
+        return _cast(x, np.uint8), Pixels(shape[0], shape[1], shape[2]), notes
     return _reals(x, where), Real(shape, double=_is_double(x)), notes
 
 

@@ -44,9 +44,7 @@ def ring(modes: int = 8, std: float = 0.05, n: int = 20_000, seed: int = 0) -> M
 def grid(std: float = 0.05, n: int = 20_000, seed: int = 0) -> Made:
     """25 Gaussians at {-4, -2, 0, 2, 4} squared."""
     line = torch.arange(-4.0, 5.0, 2.0, dtype=torch.float64)
-    return _mixture(
-        torch.cartesian_prod(line, line), std, n, seed, f"25 Gaussians of std {std:g} on a 5x5 grid"
-    )
+    return _mixture(torch.cartesian_prod(line, line), std, n, seed, f"25 Gaussians of std {std:g} on a 5x5 grid")
 
 
 def moons(noise: float = 0.1, n: int = 20_000, seed: int = 0) -> Made:
@@ -104,9 +102,7 @@ class Builtin(Source):
         for key in given:
             if key not in defaults:
                 raise InputError(f"built-in {name!r} has no option {key!r}.", did_you_mean(key, defaults))
-        settled = {
-            key: _typed(name, key, given.get(key, default), default) for key, default in defaults.items()
-        }
+        settled = {key: _typed(name, key, given.get(key, default), default) for key, default in defaults.items()}
         self.x, self.space, columns, what = maker(**settled)
         self.columns, self.obvious = columns, tuple(columns)
         self.notes = [f"built-in {name}: {len(self.x):,} rows, {what}"]
@@ -122,9 +118,7 @@ def _parse(text: str, name: str) -> dict[str, str]:
     for item in filter(None, (part.strip() for part in text.split(","))):
         key, equals, value = item.partition("=")
         if not equals:
-            raise InputError(
-                f"built-in {name!r}: {item!r} is not of the form option=value.", "Example: ring:std=0.01"
-            )
+            raise InputError(f"built-in {name!r}: {item!r} is not of the form option=value.", "Example: ring:std=0.01")
         options[key.strip()] = value.strip()
     return options
 
@@ -140,7 +134,5 @@ def _typed(name: str, key: str, value: Any, default: Any) -> Any:
             raise ValueError
     except (TypeError, ValueError, OverflowError):
         kind = "a whole number" if isinstance(default, int) else "a number"
-        raise InputError(
-            f"built-in {name!r}: {key}={value!r}.", f"It is {kind} of at least {least}."
-        ) from None
+        raise InputError(f"built-in {name!r}: {key}={value!r}.", f"It is {kind} of at least {least}.") from None
     return typed

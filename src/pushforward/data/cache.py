@@ -19,7 +19,8 @@ import numpy as np
 from ..errors import InputError
 
 if TYPE_CHECKING:
-    from .images import ImageSource, Plan, Rejects
+    from .decode import Plan
+    from .images import ImageSource, Rejects
 
 _VERSION = 1
 """Counts changes of what decoding gives."""
@@ -71,7 +72,7 @@ def _write(
         path.parent.mkdir(parents=True, exist_ok=True)
         if shutil.disk_usage(path.parent).free < needed:
             raise InputError(
-                f"{source.where}: the decoded pictures need {needed / 2**30:.1f} GiB, more than is free in {path.parent}.",
+                f"{source.where}: decoded, the pictures need {needed / 2**30:.1f} GiB; {path.parent} has less.",
                 "Set PUSHFORWARD_CACHE to a larger disk, or choose a smaller size=.",
             )
         out = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)

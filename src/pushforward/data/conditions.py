@@ -49,9 +49,7 @@ def choose(
         found = ", ".join(obvious) if obvious else "none"
         raise InputError(
             f"{where}: condition=True needs exactly one candidate, and here there are {len(obvious)} ({found}).",
-            f"Name one: condition='{(list(obvious) or list(columns) or ['COLUMN'])[0]}'."
-            if columns
-            else None,
+            f"Name one: condition='{(list(obvious) or list(columns) or ['COLUMN'])[0]}'." if columns else None,
         )
     if not isinstance(condition, str) or not condition.strip():
         raise InputError(f"condition={condition!r}.", "Give the name of a column, or True for the only one.")
@@ -72,9 +70,7 @@ def choose(
     return names
 
 
-def encode(
-    columns: Mapping[str, Column], names: Sequence[str], class_limit: int, where: str
-) -> tuple[Tensor, Space]:
+def encode(columns: Mapping[str, Column], names: Sequence[str], class_limit: int, where: str) -> tuple[Tensor, Space]:
     """The columns `names` as a condition: (n,) class indices or (n, k) numbers, and their space.
 
     Raises:
@@ -114,13 +110,13 @@ def encode_like(columns: Mapping[str, Column], names: Sequence[str], space: Spac
     wanted = getattr(space, "names", ())
     if wanted and set(names) == set(wanted):
         names = list(wanted)
-    values, own = _vector(columns, names, where)
+    vector, own = _vector(columns, names, where)
     if own.shape != space.shape:
         raise InputError(
             f"{where}: the condition has {own.dimensions} numbers, the model's has {space.dimensions}.",
             f"Name the columns {', '.join(wanted)}." if wanted else None,
         )
-    return values.to(space.dtype)
+    return vector.to(space.dtype)
 
 
 def class_texts(values: np.ndarray, limit: int | None) -> np.ndarray | None:
@@ -130,9 +126,7 @@ def class_texts(values: np.ndarray, limit: int | None) -> np.ndarray | None:
     """
     if values.dtype.kind == "U":
         return (
-            values
-            if limit is None or len(np.unique(values)) <= min(TEXT_CLASSES, max(2, len(values) // 2))
-            else None
+            values if limit is None or len(np.unique(values)) <= min(TEXT_CLASSES, max(2, len(values) // 2)) else None
         )
     if values.dtype.kind == "b":
         return np.where(values, "true", "false")
@@ -193,9 +187,7 @@ def _vector(columns: Mapping[str, Column], names: Sequence[str], where: str) -> 
     for name in names:
         values = _values(columns[name], name, where)
         if values.dtype.kind == "U":
-            raise InputError(
-                f"{where}: column {name!r} holds text.", "Several condition columns must all be numbers."
-            )
+            raise InputError(f"{where}: column {name!r} holds text.", "Several condition columns must all be numbers.")
         if values.ndim > 2:
             raise InputError(
                 f"{where}: the condition {name!r} has shape {values.shape}.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from dataclasses import dataclass
@@ -215,10 +216,8 @@ def _missing(path: Path, text: str) -> tuple[str, str]:
     if text == ARRAY:
         return "this data was an array in memory and cannot be read again.", "Give the array, or a file."
     nearby: list[str] = []
-    try:
+    with contextlib.suppress(OSError):
         nearby = [str(path.parent / p.name) if path.parent != Path(".") else p.name for p in path.parent.iterdir()]
-    except OSError:
-        pass
     known = [*builtin.BUILTINS, *(p for p in nearby[:1000] if not Path(p).name.startswith("."))]
     base = text.partition(":")[0] if not path.suffix else text
     hint = did_you_mean(base, known)

@@ -1,19 +1,17 @@
 """Pictures: folders of files, and Parquet columns of encoded pictures, as uint8 arrays (n, c, h, w).
 
 Two passes: the headers decide the size and the number of channels of all, then a thread pool decodes (Pillow
-releases the interpreter's lock while it does). Files are not trusted: four formats only, a limit on pixels, links
-never followed out of the folder, truncated files refused.
+releases the interpreter's lock while it does). Symbolic links are never followed out of a folder, nor paths inside a
+Parquet file.
 """
 
 from __future__ import annotations
 
-import io
 import os
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,23 +19,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from PIL import Image, ImageOps
+from PIL import Image
 
 from ..errors import InputError
 from ..spaces import Pixels, Space
 from . import cache
+from .decode import MAX_PIXELS, Plan, TooLarge, convert, decode, probe
 from .source import TEST, TRAIN, VALIDATION, Column, ImageOptions, Rows, Source, number, path_name
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
-MAX_PIXELS = 1 << 26
-"""Larger pictures (67 million pixels) are refused: a file of kilobytes can unpack to gigabytes."""
 LARGEST, DEFAULT = 256, 64
 """Pictures above LARGEST pixels a side are brought to DEFAULT x DEFAULT, unless a size is asked for."""
 BAD_SHARE = 0.01
 _PARTS = {"train": TRAIN, "val": VALIDATION, "valid": VALIDATION, "validation": VALIDATION, "test": TEST}
-_ROTATED = {"exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"}
-"""Where a file may say that the camera was held upright."""
+_NOT_DATA = ("__MACOSX", "__pycache__")
 _SHARED = 32
 """Pictures that a thread takes at a time."""
 
@@ -45,103 +40,13 @@ Named = tuple[str, Any]
 """A picture not yet decoded: its name for messages, and a path or bytes (None: there is none)."""
 
 
-class TooLarge(Exception):
-    """A picture of more than MAX_PIXELS."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What every picture becomes."""
-
-    height: int
-    width: int
-    channels: int
-
-    @property
-    def space(self) -> Pixels:
-        return Pixels(self.channels, self.height, self.width)
-
-
-# ------------------------------------------------------------------------------------------------ one picture
-
-
-def _open(data: Any) -> Image.Image:
-    if data is None:
-        raise ValueError("there is no picture")
-    picture = Image.open(io.BytesIO(data) if isinstance(data, bytes) else data, formats=FORMATS)
-    if picture.width * picture.height > MAX_PIXELS:
-        raise TooLarge(f"{picture.width}x{picture.height}")
-    return picture
-
-
-def _probe(data: Any) -> tuple[int, int, bool]:
-    """(height, width, grey) from the header, as they will be after the camera's rotation."""
-    with _open(data) as picture:
-        width, height = picture.size
-        # PNG and BMP would have to be decoded for it.
-        if picture.format in ("JPEG", "WEBP") and picture.getexif().get(0x0112, 1) in (5, 6, 7, 8):
-            width, height = height, width
-        return height, width, picture.mode in ("1", "L", "LA", "La") or picture.mode.startswith("I")
-
-
-def decode(data: Any, plan: Plan) -> tuple[np.ndarray, tuple[str, ...]]:
-    """One picture as (c, h, w) uint8, and what had to be changed in it.
-
-    The camera's rotation is applied, transparency put on white, 16 bits reduced to 8, then the picture is scaled to
-    cover the plan's size (bicubic, anti-aliased) and cropped to its centre.
-    """
-    changes = []
-    with _open(data) as opened:
-        picture: Image.Image = opened
-        side = 2 * max(plan.height, plan.width)
-        if picture.format == "JPEG" and min(picture.size) >= 2 * side:
-            picture.draft(None, (side, side))  # a large photograph is decoded at a fraction of its size
-        if picture.format == "PNG" and ";16" in str(picture.tile[0][3] if picture.tile else ""):
-            changes.append("16-bit")
-        if picture.mode == "CMYK":
-            changes.append("CMYK")
-        picture.load()
-        if _ROTATED.intersection(picture.info):
-            ImageOps.exif_transpose(picture, in_place=True)
-        if picture.mode.startswith("I"):  # 16-bit grey; Pillow would clip it at 255
-            values = np.asarray(picture).astype(np.int64).clip(0, 65535)
-            picture = Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
-        if picture.has_transparency_data:
-            layers = picture.convert("RGBA")
-            if layers.getextrema()[3][0] < 255:  # type: ignore[index]
-                changes.append("transparency")
-            white = Image.new("RGBA", layers.size, (255, 255, 255, 255))
-            picture = Image.alpha_composite(white, layers)
-        return _fit(picture, plan), tuple(changes)
-
-
-def _fit(picture: Image.Image, plan: Plan) -> np.ndarray:
-    mode = "L" if plan.channels == 1 else "RGB"
-    if picture.mode != mode:
-        picture = picture.convert(mode)
-    if picture.size != (plan.width, plan.height):
-        picture = ImageOps.fit(picture, (plan.width, plan.height), Image.Resampling.BICUBIC)
-    values = np.asarray(picture)
-    return values[None] if plan.channels == 1 else values.transpose(2, 0, 1)
-
-
 def convert_array(x: np.ndarray, plan: Plan) -> np.ndarray:
     """(n, c, h, w) uint8 pictures to the plan's size and channels, as files would be."""
-
-    def one(values: np.ndarray) -> np.ndarray:
-        picture = Image.fromarray(np.ascontiguousarray(values[0] if len(values) == 1 else values.transpose(1, 2, 0)))
-        if picture.mode == "RGBA":
-            picture = Image.alpha_composite(Image.new("RGBA", picture.size, (255, 255, 255, 255)), picture)
-        return _fit(picture, plan)
-
     out = np.empty((len(x), plan.channels, plan.height, plan.width), np.uint8)
     with ThreadPoolExecutor(_workers()) as pool:
-        for i, values in enumerate(pool.map(one, x)):
+        for i, values in enumerate(pool.map(lambda values: convert(values, plan), x)):
             out[i] = values
     return out
-
-
-# --------------------------------------------------------------------------------------------- many pictures
 
 
 class Files(Sequence[Named]):
@@ -250,7 +155,7 @@ class Rejects:
         self.reasons[name] = "not a PNG, JPEG, WebP or BMP" if "cannot identify" in text else text
         if len(self.reasons) > BAD_SHARE * self.total:
             raise InputError(
-                f"{self.where}: {number(len(self.reasons), 'picture')} of {self.total:,} so far cannot be read: {self}.",
+                f"{self.where}: {len(self.reasons):,} of {number(self.total, 'picture')} cannot be read: {self}.",
                 "Up to 1% are skipped; repair or remove these.",
             )
 
@@ -294,7 +199,7 @@ class ImageSource(Source):
         """Size and channels from the headers of all pictures."""
         sizes: Counter[tuple[int, int]] = Counter()
         colour = 0
-        for name, found in _each(self.pictures, _probe):
+        for name, found in _each(self.pictures, probe):
             if isinstance(found, Exception):
                 rejects.add(name, found)
                 continue
@@ -305,7 +210,9 @@ class ImageSource(Source):
         total = sum(sizes.values())
         channels = 3 if colour and not self.options.grey else 1
         if 0 < colour < total:
-            notes.append(f"{colour:,} in colour, {total - colour:,} grey: all made {'colour' if channels == 3 else 'grey'}")
+            notes.append(
+                f"{colour:,} in colour, {total - colour:,} grey: all made {'colour' if channels == 3 else 'grey'}"
+            )
         elif colour and self.options.grey:
             notes.append("colour made grey")
         (height, width), share = sizes.most_common(1)[0]
@@ -355,7 +262,9 @@ def from_folder(root: Path, options: ImageOptions) -> ImageSource:
     links = 0
     for folder, folders, files in os.walk(real_root, followlinks=False):
         links += sum(os.path.islink(os.path.join(folder, name)) for name in folders)
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in ("__MACOSX", "__pycache__"))
+        folders[:] = sorted(
+            name for name in folders if not name.startswith(".") and name not in ("__MACOSX", "__pycache__")
+        )
         for name in sorted(files):
             path = Path(folder, name)
             if name.startswith("."):

@@ -76,7 +76,8 @@ def image_grid(
         raise InputError(f"a grid of {n:,} pictures would have {size[0]}x{size[1]} pixels.", "Write a folder/ instead.")
     tiles = [to_picture(values) for values in picture_values(x, space)]
     mode = tiles[0].mode
-    grid = Image.new(mode, size, {"L": GAP, "RGB": (GAP,) * 3, "RGBA": (GAP, GAP, GAP, 255)}[mode])
+    ground: Any = {"L": GAP, "RGB": (GAP,) * 3, "RGBA": (GAP, GAP, GAP, 255)}[mode]
+    grid = Image.new(mode, size, ground)
     for i, tile in enumerate(tiles):
         line, column = divmod(i, columns)
         tile = tile.resize((width * scale, height * scale), Image.Resampling.NEAREST)
@@ -124,14 +125,15 @@ def density_plot(
     clouds = {k: v.detach().cpu().double().numpy() for k, v in (("data", data), ("samples", samples)) if v is not None}
     if not clouds:
         raise InputError("there are no points to draw.", "Give samples or data.")
-    limits = _limits(np.concatenate([clouds[k] for k in ("data", "samples") if k in clouds][:1] or [*clouds.values()]))
+    limits = _limits(next(iter(clouds.values())))
     panels: dict[str, np.ndarray | None] = {}
+    bins = int(np.clip(math.sqrt(min(len(points) for points in clouds.values())), 80, 160))
     for name, points in clouds.items():
-        panels[name] = _histogram(points, limits) if len(points) >= _FEW else None
+        panels[name] = _histogram(points, limits, bins) if len(points) >= _FEW else None
     if log_density is not None:
         panels["model density"] = _evaluate(log_density, limits, resolution)
     fields = [field for field in panels.values() if field is not None]
-    figure = Figure(figsize=(4.2 * len(panels) + 0.8, 4.3), dpi=120, layout="constrained")
+    figure = Figure(figsize=(4.2 * len(panels) + (0.8 if fields else 0.0), 4.3), dpi=120, layout="constrained")
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
     top = max((float(np.quantile(f[f > 0], 0.999)) for f in fields if (f > 0).any()), default=1.0)
     norm = LogNorm(top / 1e3, top, clip=True)
@@ -140,7 +142,7 @@ def density_plot(
         _frame(axis, limits, names)
         axis.set_facecolor("white" if field is None else _lowest())
         if field is None:
-            axis.plot(*clouds[name].T, ".", markersize=2.5, alpha=0.6, color="#31688e", markeredgewidth=0)
+            axis.plot(*clouds[name].T, ".", markersize=4, alpha=0.7, color="#31688e", markeredgewidth=0)
         else:
             extent = (*limits[0], *limits[1])
             shown = np.maximum(field.T, top / 1e3)
@@ -210,7 +212,7 @@ def loss_plot(records: Sequence[Mapping[str, Any]], path: Path) -> None:
     axis.set_xlabel("round")
     axis.set_ylabel("loss")
     axis.margins(x=0.01)
-    axis.legend(frameon=False, loc="upper right")
+    figure.legend(frameon=False, loc="outside right upper")
     axis.spines[["top", "right"]].set_visible(False)
     _save(figure, path)
 
@@ -230,12 +232,11 @@ def _limits(points: np.ndarray) -> Limits:
 
 def _comparable(limits: Limits) -> bool:
     width, height = limits[0][1] - limits[0][0], limits[1][1] - limits[1][0]
-    return max(width, height) < 5 * min(width, height)
+    return max(width, height) < 2.5 * min(width, height)
 
 
-def _histogram(points: np.ndarray, limits: Limits) -> np.ndarray:
+def _histogram(points: np.ndarray, limits: Limits, bins: int) -> np.ndarray:
     """Density estimate by counting: of all the points, those outside the limits included in the total."""
-    bins = int(np.clip(math.sqrt(len(points)), 40, 160))
     counts, xs, ys = np.histogram2d(points[:, 0], points[:, 1], bins=bins, range=limits)
     return counts / (len(points) * (xs[1] - xs[0]) * (ys[1] - ys[0]))
 
@@ -335,12 +336,12 @@ def _bins(n: int) -> int:
 
 
 def _running_mean(values: np.ndarray) -> np.ndarray:
-    """Mean of the last 5% of the points, at least of one."""
-    width = max(1, len(values) // 20)
+    """Mean over a window of 3% of the points, centred: it does not lag behind a falling loss."""
+    half = len(values) // 66
     sums = np.cumsum(np.insert(values, 0, 0.0))
-    ends = np.arange(1, len(values) + 1)
-    starts = np.maximum(0, ends - width)
-    return (sums[ends] - sums[starts]) / (ends - starts)
+    places = np.arange(len(values))
+    reach = np.minimum(half, np.minimum(places, len(values) - 1 - places))  # as far to the left as to the right
+    return (sums[places + reach + 1] - sums[places - reach]) / (2 * reach + 1)
 
 
 def _robust_limits(axis: Axes, values: np.ndarray) -> None:

@@ -102,9 +102,7 @@ def image_size(size: Any) -> tuple[int, int] | None:
     if size is None:
         return None
     values = list(size) if isinstance(size, (tuple, list)) else [size, size]
-    whole = all(
-        isinstance(v, (int, np.integer)) and not isinstance(v, bool) and 1 <= v <= 4096 for v in values
-    )
+    whole = all(isinstance(v, (int, np.integer)) and not isinstance(v, bool) and 1 <= v <= 4096 for v in values)
     if len(values) != 2 or not whole:
         raise InputError(f"size={size!r}.", "Give one whole number, or (height, width), from 1 to 4096.")
     return int(values[0]), int(values[1])

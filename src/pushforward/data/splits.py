@@ -29,9 +29,7 @@ class View(Dataset):
     Gathering copies only the rows asked for, contiguous and in the space's type.
     """
 
-    def __init__(
-        self, x: Tensor, condition: Any, index: Tensor, *, space: Space, condition_space: Space | None = None
-    ):
+    def __init__(self, x: Tensor, condition: Any, index: Tensor, *, space: Space, condition_space: Space | None = None):
         super().__init__(x, condition, space=space, condition_space=condition_space, n=len(index))
         self.index = index
 
@@ -54,9 +52,7 @@ class View(Dataset):
 
     def subset(self, index: Tensor) -> Dataset:
         """The rows `index` of this view, again without a copy."""
-        return View(
-            self.x, self.condition, self.index[index], space=self.space, condition_space=self.condition_space
-        )
+        return View(self.x, self.condition, self.index[index], space=self.space, condition_space=self.condition_space)
 
 
 def part(
@@ -109,8 +105,7 @@ def split_rows(
     codes = torch.zeros(n, dtype=torch.int8) if given is None else torch.from_numpy(given.astype(np.int8))
     codes = codes[order]
     parts = {
-        name: order[codes == code]
-        for name, code in (("train", TRAIN), ("validation", VALIDATION), ("test", TEST))
+        name: order[codes == code] for name, code in (("train", TRAIN), ("validation", VALIDATION), ("test", TEST))
     }
     missing = [name for name in ("test", "validation") if len(parts[name]) == 0]
     available = len(parts["train"])
@@ -123,9 +118,7 @@ def split_rows(
     fractions = {"validation": float(validation), "test": float(test)}
     pool = parts["train"]
     for name in missing:
-        size = max(
-            1, min(round(fractions[name] * available), len(pool) - 1 - (name == "test" and len(missing) == 2))
-        )
+        size = max(1, min(round(fractions[name] * available), len(pool) - 1 - (name == "test" and len(missing) == 2)))
         parts[name], pool = pool[:size], pool[size:]
     parts["train"] = pool
     own = [name for name in ("test", "validation") if name not in missing]

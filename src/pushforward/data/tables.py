@@ -33,7 +33,9 @@ class TableSource(Source):
         refuse_image_options(options, where)
         names = table.column_names
         if repeated := sorted({n for n in names if names.count(n) > 1}):
-            raise InputError(f"{where}: column {repeated[0]!r} appears {names.count(repeated[0])} times.", "Rename one.")
+            raise InputError(
+                f"{where}: column {repeated[0]!r} appears {names.count(repeated[0])} times.", "Rename one."
+            )
         if not names or table.num_rows == 0:
             raise InputError(f"{where} has no rows of data.", "Give at least 3 rows.")
         self.table = table
@@ -104,7 +106,7 @@ class TableSource(Source):
             )
         raise InputError(
             f"{self.where}: column {name!r} is not numeric: it holds {value!r} in data row {row + 1}.{others}",
-            f"Remove it, or make it the condition (condition={name!r}, --condition {name}); all others must be numbers.",
+            f"Data are numeric columns: remove it, or make it the condition (condition={name!r}, --condition {name}).",
         )
 
 

@@ -17,7 +17,7 @@ from torch import nn
 from ..bijections.preprocess import Preprocess
 from ..dataset import Dataset
 from ..errors import DensityUnavailable
-from ..game import Player, Stage
+from ..game import Batch, Player, Stage
 from ..likelihood import LogProb
 from ..model import GenerativeModel
 from ..noise import Noise
@@ -99,6 +99,12 @@ class Adapted(GenerativeModel):
             return None if x is None else self.preprocess_data(x, noise)[0], self._condition(condition)
 
         return data.map(fn, self.core.space, self.core.condition_space)
+
+    def batch(self, x: Any, condition: Any = None, *, seed: int | None = None) -> Batch:
+        batch = super().batch(x, condition, seed=seed)
+        with torch.no_grad():
+            z, _ = self.preprocess_data(batch.x, batch.noise)
+            return batch.replace(x=z, condition=self._condition(batch.condition))
 
     def players(self) -> Sequence[Player]:
         return self.core.players()

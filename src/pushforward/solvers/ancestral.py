@@ -86,8 +86,7 @@ def ddim_inverse(
     iterate).
     """
     epsilon: Tensor | None = None
-    for k, s in pairwise(reversed(grid)):
-        k, s = s, k  # from s up to k
+    for s, k in pairwise(reversed(grid)):
         a, earlier = schedule.at(k, x), schedule.at(s, x)
 
         def move(epsilon: Tensor, x: Tensor = x, a: Tensor = a, earlier: Tensor = earlier) -> Tensor:

@@ -41,7 +41,7 @@ class Flow(GenerativeModel):
     """
 
     supports = (Real,)
-    options = {"temperature": 1.0}
+    options: Mapping[str, Any] = {"temperature": 1.0}
 
     def __init__(
         self,

@@ -1,0 +1,179 @@
+"""`pushforward log-prob`: how likely new data is, and where that stands among held-out data."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+from ..errors import InputError, PushforwardError
+from .common import open_model, parse_options, read_data, refuse_existing
+from .options import Device, OnDevice, Overrides, Run, Source
+from .output import Output, table
+
+if TYPE_CHECKING:
+    from ..likelihood import LogProb
+    from ..training import Run as TrainedRun
+
+HELD_OUT = 256
+"""Test rows that percentiles are taken among."""
+
+SHOWN = 10
+
+
+def log_prob(
+    context: typer.Context,
+    run: Run,
+    data: Source,
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="FILE", help="All values: .csv, .parquet, .npz or .json."),
+    ] = None,
+    condition: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="COLUMN", help="Where DATA has the condition.  [default: as in training]"),
+    ] = None,
+    overrides: Overrides = None,
+    seed: Annotated[int, typer.Option(min=0, metavar="S", help="Of the draws of an estimate or a bound.")] = 0,
+    device: OnDevice = Device.auto,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace --out.")] = False,
+) -> None:
+    """Log-likelihood of each example of DATA, in nats, and its percentile among held-out rows."""
+    output: Output = context.obj
+    refuse_existing(out, overwrite)
+    _check_suffix(out)
+    opened, model = open_model(run, device.value, output)
+    options = parse_options(overrides, model.density_options, "log-prob")
+    x, given = read_data(opened, model, data, condition)
+    found = model.log_prob(x, given, seed=seed, **options)
+    held_out = held_out_values(opened, model, options, output)
+    document = describe(found, model, held_out)
+    if out is not None:
+        write_values(out, document["examples"])
+    document = {"run": opened.folder, "data": data, "file": out, **document}
+    output.result(document, lambda: _show(document))
+
+
+def describe(found: LogProb, model: Any, held_out: list[float] | None) -> dict[str, Any]:
+    """Everything that is known about the values of some data, JSON-able. `examples` has one row each."""
+    values = [float(v) for v in found.values]
+    examples: list[dict[str, Any]] = [{"example": i, "log_prob": v} for i, v in enumerate(values)]
+
+    def add(name: str, column: Any) -> None:
+        if column is not None:
+            for row, value in zip(examples, column):
+                row[name] = float(value)
+
+    discrete = model.space.measure == "counting"
+    add("standard_error", found.standard_error)
+    add("solver_error", found.solver_error)
+    add("bits_per_dimension", found.bits_per_dimension() if discrete else None)
+    if held_out:
+        ordered = sorted(held_out)
+        add("percentile", [100 * bisect.bisect_right(ordered, v) / len(ordered) for v in values])
+    for name, term in found.terms.items():
+        add(f"term_{name}", term)
+    n = len(values)
+    mean = found.mean()
+    spread = float(found.values.double().std()) / n**0.5 if n > 1 else None
+    return {
+        "n": n,
+        "mean": mean,
+        "mean_standard_error": spread,
+        "kind": found.kind,
+        "unit": found.unit,
+        "draws": found.draws,
+        "mean_bits_per_dimension": float(found.bits_per_dimension().double().mean()) if discrete else None,
+        "held_out": None if not held_out else {"n": len(held_out), "mean": sum(held_out) / len(held_out)},
+        "examples": examples,
+    }
+
+
+def held_out_values(
+    run: TrainedRun, model: Any, options: Mapping[str, Any], output: Output
+) -> list[float] | None:
+    """Log-likelihoods of up to 256 rows of the run's test split, for percentiles.
+
+    Computed once for these options and these weights, and kept in `heldout.json` of the run. None, saying so, when
+    the run's data cannot be read any more.
+    """
+    from ..training.files import read_json, sha256, write_json
+
+    path, weights = run.folder / "heldout.json", run.folder / "model" / "model.safetensors"
+    settled = {k: repr(v) for k, v in sorted({**model.density_options, **options}.items())}
+    key = {"weights": sha256(weights) if weights.is_file() else None, "options": settled, "rows": HELD_OUT}
+    try:
+        if path.is_file() and key["weights"] and (kept := read_json(path)).get("key") == key:
+            return list(kept["values"])
+    except (PushforwardError, AttributeError, KeyError, TypeError):
+        pass  # damaged: computed again
+    try:
+        test = run.load_data().test
+    except InputError as error:
+        output.log(f"no percentiles: {error.what}")
+        return None
+    x, condition = test.all(limit=HELD_OUT)
+    if len(x) == 0:
+        output.log("no percentiles: the run's data has no test rows.")
+        return None
+    output.log(f"percentiles: scoring {len(x):,} held-out rows once")
+    values = [float(v) for v in model.log_prob(x, condition, seed=0, **options).values]
+    try:
+        write_json(path, {"key": key, "split": "test", "values": values})
+    except PushforwardError as error:
+        output.log(f"not kept for the next time: {error.what}")
+    return values
+
+
+_SUFFIXES = (".csv", ".parquet", ".npz", ".json")
+
+
+def _check_suffix(path: Path | None) -> None:
+    if path is not None and path.suffix not in _SUFFIXES:
+        raise InputError(f"--out {path}: {path.suffix or 'no extension'}.", f"Known: {', '.join(_SUFFIXES)}.")
+
+
+def write_values(path: Path, examples: list[dict[str, Any]]) -> None:
+    """One row an example, as CSV, Parquet, npz (one array a column) or JSON."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    from ..training.files import explained, write_json
+    from .output import plain
+
+    if path.suffix == ".json":
+        write_json(path, plain(examples))
+        return
+    columns = {name: np.asarray([row[name] for row in examples]) for name in examples[0]}
+    with explained(path):
+        if path.suffix == ".npz":
+            np.savez(path, **columns)  # type: ignore[arg-type]
+        elif path.suffix == ".csv":
+            pyarrow.csv.write_csv(pa.table(columns), path)
+        else:
+            pyarrow.parquet.write_table(pa.table(columns), path)
+
+
+def _show(document: dict[str, Any]) -> None:
+    examples = document["examples"]
+    spread = document["mean_standard_error"]
+    print(f"mean log-likelihood: {document['mean']:.4f}" + (f" ± {spread:.4f}" if spread is not None else ""))
+    print(f"kind: {document['kind']}" + (f" ({document['draws']} draws)" if document["draws"] else ""))
+    print(f"unit: {document['unit']}")
+    if document["mean_bits_per_dimension"] is not None:
+        print(f"bits per dimension: {document['mean_bits_per_dimension']:.4f}")
+    if document["held_out"]:
+        print(f"held-out mean: {document['held_out']['mean']:.4f} ({document['held_out']['n']:,} rows)")
+    print(f"examples: {document['n']:,}")
+    names = [name for name in examples[0] if not name.startswith("term_")]
+    rows = [[row[name] for name in names] for row in examples[:SHOWN]]
+    table([name.replace("_", " ") for name in names], rows)
+    if document["file"]:
+        print(f"all of them: {document['file']}")
+    elif len(examples) > SHOWN:
+        print(f"... {len(examples) - SHOWN:,} more; --out FILE keeps them all")

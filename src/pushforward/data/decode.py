@@ -1,0 +1,107 @@
+"""One picture file: from bytes that are not trusted to (c, h, w) uint8.
+
+Four formats only, a limit on pixels, truncated files refused (Pillow's default, never changed here).
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from ..spaces import Pixels
+
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
+MAX_PIXELS = 1 << 26
+"""Larger pictures (67 million pixels) are refused: a file of kilobytes can unpack to gigabytes."""
+_ROTATED = {"exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"}
+"""Where a file may say that the camera was held upright."""
+
+
+class TooLarge(Exception):
+    """A picture of more than MAX_PIXELS."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What every picture becomes."""
+
+    height: int
+    width: int
+    channels: int
+
+    @property
+    def space(self) -> Pixels:
+        return Pixels(self.channels, self.height, self.width)
+
+
+def _open(data: Any) -> Image.Image:
+    if data is None:
+        raise ValueError("there is no picture")
+    picture = Image.open(io.BytesIO(data) if isinstance(data, bytes) else data, formats=FORMATS)
+    if picture.width * picture.height > MAX_PIXELS:
+        raise TooLarge(f"{picture.width}x{picture.height}")
+    return picture
+
+
+def probe(data: Any) -> tuple[int, int, bool]:
+    """(height, width, grey) from the header, as they will be after the camera's rotation."""
+    with _open(data) as picture:
+        width, height = picture.size
+        # PNG and BMP would have to be decoded for it.
+        if picture.format in ("JPEG", "WEBP") and picture.getexif().get(0x0112, 1) in (5, 6, 7, 8):
+            width, height = height, width
+        return height, width, picture.mode in ("1", "L", "LA", "La") or picture.mode.startswith("I")
+
+
+def decode(data: Any, plan: Plan) -> tuple[np.ndarray, tuple[str, ...]]:
+    """One picture as (c, h, w) uint8, and what had to be changed in it.
+
+    The camera's rotation is applied, transparency put on white, 16 bits reduced to 8, then the picture is scaled to
+    cover the plan's size (bicubic, anti-aliased) and cropped to its centre.
+    """
+    changes = []
+    with _open(data) as opened:
+        picture: Image.Image = opened
+        side = 2 * max(plan.height, plan.width)
+        if picture.format == "JPEG" and min(picture.size) >= 2 * side:
+            picture.draft(None, (side, side))  # a large photograph is decoded at a fraction of its size
+        tile = getattr(picture, "tile", None)
+        if picture.format == "PNG" and tile and ";16" in str(tile[0][3]):
+            changes.append("16-bit")
+        if picture.mode == "CMYK":
+            changes.append("CMYK")
+        picture.load()
+        if _ROTATED.intersection(picture.info):
+            ImageOps.exif_transpose(picture, in_place=True)
+        if picture.mode.startswith("I"):  # 16-bit grey; Pillow would clip it at 255
+            values = np.asarray(picture).astype(np.int64).clip(0, 65535)
+            picture = Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
+        if picture.has_transparency_data:
+            layers = picture.convert("RGBA")
+            if np.asarray(layers.getchannel("A")).min() < 255:
+                changes.append("transparency")
+            white = Image.new("RGBA", layers.size, (255, 255, 255, 255))
+            picture = Image.alpha_composite(white, layers)
+        return _fit(picture, plan), tuple(changes)
+
+
+def _fit(picture: Image.Image, plan: Plan) -> np.ndarray:
+    mode = "L" if plan.channels == 1 else "RGB"
+    if picture.mode != mode:
+        picture = picture.convert(mode)
+    if picture.size != (plan.width, plan.height):
+        picture = ImageOps.fit(picture, (plan.width, plan.height), Image.Resampling.BICUBIC)
+    values = np.asarray(picture)
+    return values[None] if plan.channels == 1 else values.transpose(2, 0, 1)
+
+
+def convert(values: np.ndarray, plan: Plan) -> np.ndarray:
+    """(c, h, w) uint8 to the plan's size and channels, as a file with these pixels would be."""
+    picture = Image.fromarray(np.ascontiguousarray(values[0] if len(values) == 1 else values.transpose(1, 2, 0)))
+    if picture.mode == "RGBA":
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, (255, 255, 255, 255)), picture)
+    return _fit(picture, plan)
