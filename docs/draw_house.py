@@ -40,7 +40,12 @@ def main() -> None:
         (1.35, 1.6, 1.2), (3.65, 1.6, 1.2), (6.2, 1.6, 1.2), (8.6, 1.6, 1.2),
     ]:  # fmt: skip
         axes.annotate("", (x, bottom), (x, top), arrowprops=arrow)
-    for start, end in [((3.9, 5.2), (2.4, 4.8)), ((5.2, 5.2), (5.2, 4.8)), ((6.2, 5.2), (7.6, 4.8)), ((8.3, 5.2), (8.3, 4.8))]:
+    for start, end in [
+        ((3.9, 5.2), (2.4, 4.8)),
+        ((5.2, 5.2), (5.2, 4.8)),
+        ((6.2, 5.2), (7.6, 4.8)),
+        ((8.3, 5.2), (8.3, 4.8)),
+    ]:
         axes.annotate("", end, start, arrowprops=arrow)
     axes.annotate("", (3.9, 4.4), (3.6, 4.4), arrowprops=arrow)
     axes.annotate("", (6.6, 4.4), (6.9, 4.4), arrowprops=arrow)

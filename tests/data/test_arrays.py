@@ -62,7 +62,9 @@ def test_no_value_changes_on_the_way() -> None:
     parts = load(x, split_seed=3)
     assert {bytes(r) for r in everything(parts).numpy()} == {bytes(r) for r in x[:, None]}
     hwc = RNG.integers(0, 256, (12, 6, 5, 3)).astype(np.uint8)
-    assert {bytes(r) for r in everything(load(hwc)).numpy()} == {bytes(np.ascontiguousarray(r.transpose(2, 0, 1))) for r in hwc}
+    assert {bytes(r) for r in everything(load(hwc)).numpy()} == {
+        bytes(np.ascontiguousarray(r.transpose(2, 0, 1))) for r in hwc
+    }
 
 
 def test_loading_does_not_touch_or_share_the_users_array() -> None:
@@ -104,7 +106,10 @@ def test_npz_names_and_a_given_test_part(tmp_path: Path) -> None:
                 assert labels[np.flatnonzero((images == row[0]).all((1, 2)))[0]] == label
     assert load(tmp_path / "set.npz").condition_space is None
     assert load(dict(data=images, y=labels), condition="label").condition_space == Classes(5, tuple("01234"))
-    assert load(dict(data=images, y=labels), condition=True).hash == load(dict(images=images, label=labels), condition=True).hash
+    assert (
+        load(dict(data=images, y=labels), condition=True).hash
+        == load(dict(images=images, label=labels), condition=True).hash
+    )
 
 
 def test_npy_above_the_budget_stays_on_disk(tmp_path: Path) -> None:

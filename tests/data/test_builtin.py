@@ -18,7 +18,7 @@ def test_ring_has_equal_angles_and_no_duplicated_endpoint() -> None:
     x, _, columns, _ = ring(modes=8, std=1e-6, n=4000)
     for k in range(8):
         centre = [math.cos(2 * math.pi * k / 8), math.sin(2 * math.pi * k / 8)]
-        np.testing.assert_allclose(x[columns["mode"] == k].mean(0), centre, atol=1e-6)
+        np.testing.assert_allclose(x[columns["mode"] == k].astype(np.float64).mean(0), centre, atol=1e-6)
     assert len(np.unique(x.round(3), axis=0)) == 8
 
 
@@ -73,7 +73,9 @@ def test_rows_depend_on_the_seed_and_their_index_only(name: str) -> None:
 
 
 def test_options_in_the_name_and_as_arguments_agree() -> None:
-    assert load("ring:std=0.01,n=1000").hash == load("ring", std=0.01, n=1000).hash == load("ring", std="0.01", n=1e3).hash
+    assert (
+        load("ring:std=0.01,n=1000").hash == load("ring", std=0.01, n=1000).hash == load("ring", std="0.01", n=1e3).hash
+    )
 
 
 @pytest.mark.parametrize(

@@ -48,8 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MemoryError:
         return _failed(out, "out of memory.", "Use less data, smaller batches or a smaller model.", 1)
     except Exception as error:
-        if callable(getattr(error, "format_message", None)):  # bad usage, found by the parser
-            return out.fail(_sentence(error.format_message()), _help_line(error), getattr(error, "exit_code", 2))
+        message = getattr(error, "format_message", None)
+        if callable(message):  # bad usage, found by the parser (typer keeps the class to itself)
+            return out.fail(_sentence(message()), _help_line(error), getattr(error, "exit_code", 2))
         if type(error).__name__ == "Abort":
             return out.fail("aborted.", None, 1)
         if isinstance(error, OSError):

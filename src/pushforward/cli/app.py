@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -36,15 +37,17 @@ def start(
         print(context.get_help())
 
 
-for name, function in {
+COMMANDS: dict[str, Callable[..., None]] = {
     "fit": fit.fit,
     "sample": sample.sample,
     "log-prob": log_prob.log_prob,
     "encode": codes.encode,
     "decode": codes.decode,
     "models": models.models,
-}.items():
+    "reproduce": reproduce.reproduce,
+    "demo": demo.demo,
+    "doctor": doctor.doctor,
+}
+for name, function in COMMANDS.items():
     app.command(name, cls=Command)(function)
 app.add_typer(runs.app, name="runs")
-for name, function in {"reproduce": reproduce.reproduce, "demo": demo.demo, "doctor": doctor.doctor}.items():
-    app.command(name, cls=Command)(function)

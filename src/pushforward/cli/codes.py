@@ -35,7 +35,10 @@ def encode(
     device: OnDevice = Device.auto,
     overwrite: Overwrite = False,
 ) -> None:
-    """Codes of DATA under a run's model: latent variables, base noise, responsibilities."""
+    """Turn DATA into codes of a run's model.
+
+    Latent variables (vae), base noise (flows), responsibilities (gmm).
+    """
     output: Output = context.obj
     refuse_existing(out, overwrite)
     _check_suffix(out)
@@ -54,9 +57,7 @@ def decode(
     context: typer.Context,
     run: Run,
     codes: Annotated[Path, typer.Argument(metavar="CODES", help="What `encode` wrote.")],
-    out: Annotated[
-        str, typer.Option(metavar="FILE", help=".png, .csv, .parquet, .npz, or a folder.")
-    ],
+    out: Annotated[str, typer.Option(metavar="FILE", help=".png, .csv, .parquet, .npz, or a folder.")],
     condition: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Option(metavar="COLUMN=VALUE", help="One condition for all.  [default: those in CODES]"),
@@ -65,7 +66,7 @@ def decode(
     device: OnDevice = Device.auto,
     overwrite: Overwrite = False,
 ) -> None:
-    """Data of CODES under a run's model."""
+    """Turn CODES back into data."""
     output: Output = context.obj
     check_samples_file(out, overwrite)
     z, kept = read_codes(codes)

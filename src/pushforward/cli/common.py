@@ -75,7 +75,9 @@ def _by_column(items: Sequence[str], names: Sequence[str]) -> dict[str, float]:
     for item in items:
         name, equals, text = item.rpartition("=")
         if not equals and len(names) > 1:
-            raise InputError(f"--condition {item!r}: which column is it?", f"Write COLUMN=VALUE; {did_you_mean('', names)}")
+            raise InputError(
+                f"--condition {item!r}: which column is it?", f"Write COLUMN=VALUE; columns: {', '.join(names)}."
+            )
         name = name if equals else names[0]
         if name not in names:
             raise InputError(f"this model is not conditioned on {name!r}.", did_you_mean(name, names))

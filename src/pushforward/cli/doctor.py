@@ -17,7 +17,10 @@ INDEX = "https://download.pytorch.org/whl"
 
 
 def doctor(context: typer.Context) -> None:
-    """Show versions, devices and threads, and the line that installs torch for this machine. Writes nothing."""
+    """Show versions, devices and threads.
+
+    Also the line that installs torch for this machine. Writes nothing.
+    """
     output: Output = context.obj
     document = examine()
     output.result(document, lambda: _show(document))
@@ -92,7 +95,7 @@ def torch_line(gpus: list[dict[str, str]], rocm: bool = False, system: str | Non
             return f"pip install torch --index-url {INDEX}/cu130"
         if driver >= 525 and 5.0 <= capability < 10:
             return f"pip install torch --index-url {INDEX}/cu126"
-        return f"pip install torch --index-url {INDEX}/cpu  # for the GPU, update the NVIDIA driver (580 or newer) first"
+        return f"pip install torch --index-url {INDEX}/cpu  # the GPU needs a newer NVIDIA driver (580)"
     if rocm:
         return "pip install torch --index-url <the ROCm index shown at https://pytorch.org/get-started/locally/>"
     return f"pip install torch --index-url {INDEX}/cpu"

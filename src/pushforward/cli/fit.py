@@ -47,9 +47,7 @@ def fit(
     ] = None,
     out: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option(
-            metavar="DIR", help="The run's folder.  [default: runs/DATA-MODEL]", autocompletion=complete_run
-        ),
+        typer.Option(metavar="DIR", help="The run's folder.  [default: runs/DATA-MODEL]", autocompletion=complete_run),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in --out.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run: --out, or the latest one.")] = False,
@@ -103,8 +101,7 @@ def fit(
 
     from ..config import parse_overrides
     from ..data import load
-    from ..training.fit import default_folder, prepare_folder
-    from ..training.plan import choose_model
+    from ..training import choose_model, default_folder
 
     settings = parse_overrides(overrides or [])
     if out is not None and not dry_run and not overwrite:
@@ -125,8 +122,6 @@ def fit(
         plan = plan_fit(model, loaded, **lengths, settings=settings, **values, threads=threads)  # type: ignore[arg-type]
         output.result(plan.to_dict(), lambda: _show_plan(plan, loaded))
         return
-    if out is not None and overwrite:
-        prepare_folder(out, overwrite)
     folder = out if out is not None else default_folder(loaded.name, model)
     options = {"overwrite": overwrite, "threads_": threads, "init": init, "settings": settings}
     _play(output, model, loaded, folder, {**lengths, **values, **options})
@@ -152,8 +147,7 @@ def _resumed(data: str | None, model: str | None, out: Path | None) -> tuple[Non
     """The run to go on with; its data is read again, from DATA if that is another place than before."""
     from ..data import load
     from ..data.source import path_name
-    from ..training import open_run
-    from ..training.fit import latest_run
+    from ..training import latest_run, open_run
 
     if out is None:
         name = None if data is None else path_name(Path(data.partition(":")[0]))
@@ -216,7 +210,10 @@ def _show_plan(plan: Plan, data: Data) -> None:
         ("batch", f"{plan.batch_size:,}"),
         ("steps", f"{plan.steps:,}" if plan.steps else "none: fitted in closed form"),
         ("memory", f"about {size(plan.memory_bytes)}"),
-        ("time", f"about {clock(plan.seconds)}" + (f" ({1e3 * plan.step_seconds:.1f} ms a step)" if plan.steps else "")),
+        (
+            "time",
+            f"about {clock(plan.seconds)}" + (f" ({1e3 * plan.step_seconds:.1f} ms a step)" if plan.steps else ""),
+        ),
     ]
     table(("", ""), rows)
 
@@ -245,5 +242,3 @@ def _size(text: str | None) -> int | tuple[int, int] | None:
     if len(parts) > 2 or not all(p.isdecimal() and int(p) > 0 for p in parts):
         raise InputError(f"--size {text!r} is not a size.", "Examples: 32, 32x48 (height by width).")
     return int(parts[0]) if len(parts) == 1 else (int(parts[0]), int(parts[1]))
-
-

@@ -41,7 +41,10 @@ def log_prob(
     device: OnDevice = Device.auto,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace --out.")] = False,
 ) -> None:
-    """Log-likelihood of each example of DATA, in nats, and its percentile among held-out rows."""
+    """Score each example of DATA.
+
+    Log-likelihoods in nats, with their kind and error, and the percentile of each among held-out rows.
+    """
     output: Output = context.obj
     refuse_existing(out, overwrite)
     _check_suffix(out)
@@ -92,9 +95,7 @@ def describe(found: LogProb, model: Any, held_out: list[float] | None) -> dict[s
     }
 
 
-def held_out_values(
-    run: TrainedRun, model: Any, options: Mapping[str, Any], output: Output
-) -> list[float] | None:
+def held_out_values(run: TrainedRun, model: Any, options: Mapping[str, Any], output: Output) -> list[float] | None:
     """Log-likelihoods of up to 256 rows of the run's test split, for percentiles.
 
     Computed once for these options and these weights, and kept in `heldout.json` of the run. None, saying so, when

@@ -24,7 +24,7 @@ def models(
         typer.Argument(metavar="[NAME]", help="One model, with its options.", autocompletion=complete_model),
     ] = None,
 ) -> None:
-    """List the models, or show one with its options, types, defaults and sources."""
+    """List the models, or show one's options."""
     from ..registry import TAXONOMY, recipe, recipe_names
     from ..registry import models as describe
 

@@ -60,19 +60,24 @@ def plain(value: Any) -> Any:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str | None = None) -> None:
-    """Print a table; numbers are aligned to the right. Nothing is cut when stdout is not a terminal."""
+    """Print a table; numbers are aligned to the right. Lines are as long as they need to be outside a terminal."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    made = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    made = Table(
+        title=title, title_justify="left", box=None, pad_edge=False, header_style="bold", show_header=any(columns)
+    )
     for k, name in enumerate(columns):
         number = bool(rows) and all(isinstance(row[k], (int, float)) or row[k] in (None, "-") for row in rows)
         made.add_column(name, justify="right" if number else "left", overflow="fold")
     for row in rows:
         made.add_row(*(Text(cell(value)) for value in row))
-    terminal = sys.stdout.isatty()
-    Console(width=None if terminal else 240, highlight=False, soft_wrap=not terminal).print(made)
+    console = Console(width=None if sys.stdout.isatty() else 240, highlight=False)
+    with console.capture() as captured:
+        console.print(made)
+    for line in captured.get().splitlines():
+        print(line.rstrip())
 
 
 def cell(value: Any) -> str:

@@ -23,14 +23,20 @@ def reproduce(
     ] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the numbers go.")] = Path("results"),
 ) -> None:
-    """Run a study: fixed data, models, seeds and targets; the numbers go to results/STUDY.json and its README."""
+    """Run a study, or list the studies.
+
+    Data, models, seeds and targets are fixed; the numbers go to results/STUDY.json and results/README.md. Exits with
+    1 when a target is missed.
+    """
     from ..studies.catalogue import study as find
     from ..studies.catalogue import study_names
 
     output: Output = context.obj
     if study is None:
         studies = [find(name) for name in study_names()]
-        rows = [{"name": s.name, "title": s.title, "data": s.data, "models": [m.model for m in s.models]} for s in studies]
+        rows = [
+            {"name": s.name, "title": s.title, "data": s.data, "models": [m.model for m in s.models]} for s in studies
+        ]
         output.result(rows, lambda: table(("study", "what"), [(s.name, s.title) for s in studies]))
         return
     found = find(study)

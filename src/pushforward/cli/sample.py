@@ -50,7 +50,12 @@ def sample(
     place = out or fresh(opened.folder / "samples" / f"samples-{n}{_extension(model.space)}")
     conditions = _conditions(model, wanted, n, seed)
     written = write_samples(
-        place, _cpu(drawn), model.space, condition=conditions, condition_space=model.condition_space, overwrite=overwrite
+        place,
+        _cpu(drawn),
+        model.space,
+        condition=conditions,
+        condition_space=model.condition_space,
+        overwrite=overwrite,
     )
     document = {
         "run": opened.folder, "n": n, "seed": seed, "condition": condition, "options": options,

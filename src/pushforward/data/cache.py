@@ -6,6 +6,7 @@ written beside its final name and moved there when complete.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -89,8 +90,9 @@ def _write(
             "Set PUSHFORWARD_CACHE to a folder that can be written.",
         ) from None
     finally:
-        temporary.unlink(missing_ok=True)
-        temporary.with_suffix(".facts").unlink(missing_ok=True)
+        for left in (temporary, temporary.with_suffix(".facts")):
+            with contextlib.suppress(OSError):
+                left.unlink()
 
 
 def _key(source: ImageSource, shape: tuple[int, ...]) -> str:

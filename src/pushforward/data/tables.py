@@ -34,7 +34,7 @@ class TableSource(Source):
         names = table.column_names
         if repeated := sorted({n for n in names if names.count(n) > 1}):
             raise InputError(
-                f"{where}: column {repeated[0]!r} appears {names.count(repeated[0])} times.", "Rename one."
+                f"{where}: {names.count(repeated[0])} columns are named {repeated[0]!r}.", "Rename one."
             )
         if not names or table.num_rows == 0:
             raise InputError(f"{where} has no rows of data.", "Give at least 3 rows.")
@@ -201,7 +201,7 @@ def from_csv(path: Path, options: ImageOptions) -> TableSource:
     except pa.ArrowInvalid as error:
         if ragged:
             bad = ragged[0]
-            place = f"line {bad.number + skip}" if bad.number is not None else "a line"
+            place = f"line {bad.number}" if bad.number is not None else "a line"
             raise InputError(
                 f"{path}, {place}: {bad.actual_columns} cells instead of {bad.expected_columns}: {bad.text[:80]!r}.",
                 "Every line needs the same number of cells.",

@@ -1,6 +1,6 @@
 r"""Modes of a known mixture: how many are found, and how many samples lie near one.
 
-The usual numbers for the ring and the grid of Gaussians (Srivastava et al. 2017, VEEGAN, arXiv:1705.07761, section 5.1):
+The usual numbers for the ring and the grid of Gaussians (Srivastava et al. 2017, VEEGAN, arXiv:1705.07761, sec. 5.1):
 a sample is of high quality within three standard deviations of a mode, and a mode is found when a high-quality sample
 is nearest to it.
 """

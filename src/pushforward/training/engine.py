@@ -77,6 +77,7 @@ class Engine:
         self.finished = False
         self.stop = threading.Event()
         self._bad: list[str] = []
+        self._frozen: list[nn.Module] = []  # modules that no player of the stage trains: their statistics rest too
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}
         self._last_save = time.monotonic()
@@ -117,6 +118,7 @@ class Engine:
 
     def _play_stage(self, s: int, stage: Stage, saved: Mapping[str, Any] | None, stop_after: int | None) -> None:
         fresh = saved is None or not self.cursor.started
+        self.model.eval()  # data maps and starts see the same mode whether the stage is entered or resumed
         if stage.enter:
             stage.enter()
         data = stage.data(self.data) if self.data is not None else None
@@ -126,7 +128,7 @@ class Engine:
                 n = len(data) if data is not None else self.settings.batch_size
                 index = torch.arange(n, device=self.device)
                 stage.start(data, Noise.of(self.settings.seed, 1, s, index=index))
-            self.cursor = Cursor(s, 0, 0, True)
+            self.cursor = Cursor(s, 0, 0, True, self.cursor.seen if stage.continues else 0)
             self.best = {"value": math.inf, "round": 0, "tensors": {}}
         total = self.total_rounds(stage)
         players = list(stage.players()) if total else []
@@ -134,6 +136,7 @@ class Engine:
         owned = {id(p) for seat in self.seats for p in seat.owned}
         if sum(len(seat.owned) for seat in self.seats) != len(owned):
             raise ValueError(f"stage {stage.name}: a parameter has two owners")
+        self._frozen = [m for m in self.model.modules() if (p := {id(p) for p in m.parameters()}) and not p & owned]
         if fresh and (s == 0 or not stage.continues):
             self.average.restart(owned)
         if saved is not None and not fresh:
@@ -165,7 +168,7 @@ class Engine:
             self.finished = True
         else:
             self._commit(s, owned)
-            self.cursor = Cursor(s + 1, 0, 0, False)
+            self.cursor = Cursor(s + 1, 0, 0, False, self.cursor.seen)
             self.seats = []
             if total:
                 self.save()
@@ -175,6 +178,8 @@ class Engine:
     def _round(self, s: int, stage: Stage, data: Dataset | None, total: int) -> None:
         """Each player's turns, in order."""
         self.model.train()
+        for module in self._frozen:
+            module.eval()
         size = self._batch_size(stage, data)
         batch: Batch | None = None
         for k, seat in enumerate(self.seats):
@@ -190,7 +195,8 @@ class Engine:
                 self._turn(stage, seat, seat.player.prepare(mine) if seat.player.prepare else mine)
         self.cursor.round += 1
         owned = {id(p) for seat in self.seats for p in seat.owned}
-        self.average.update(owned, size, self.cursor.round * size)
+        self.cursor.seen += size
+        self.average.update(owned, size, self.cursor.seen)
 
     def _turn(self, stage: Stage, seat: Seat, batch: Batch) -> None:
         player = seat.player
@@ -331,6 +337,10 @@ class Engine:
                 x, condition = data.gather(index.to(data.device), noise.at(_GATHER))
                 batch = Batch(onto(x, self.device), onto(condition, self.device), index.to(self.device), noise)
                 value += float(sum_losses(stage.validate(batch))) * len(index) / n
+        if self.world > 1:  # running statistics differ among ranks, and all must choose the same best weights
+            mean = torch.tensor(value / self.world, device=self.device)
+            torch.distributed.all_reduce(mean)
+            value = float(mean)
         if value < self.best["value"]:
             tensors = {k: v.clone() for k, v in self.average.tensors.items()} if self.settings.select == "best" else {}
             self.best = {"value": value, "round": self.cursor.round, "tensors": tensors}
@@ -364,6 +374,7 @@ class Engine:
             for name, parameter in self.average.parameters.items():
                 if id(parameter) in owned and id(parameter) not in later:
                     parameter.copy_(tensors[name])
+        self.average.restart(owned - later)  # what later stages build on, where the best weights were chosen
         self.model.eval()
 
     def state(self) -> dict[str, Any]:
@@ -392,7 +403,9 @@ class Engine:
             folder.mkdir(parents=True, exist_ok=True)
             extra = {r: folder / f".rank_{r}.tmp" for r in range(1, self.world)}
             if self.rank:
-                write_tensors(extra[self.rank], dict(self.model.named_buffers()))
+                state = self.model.state_dict()
+                parameters = dict(self.model.named_parameters(remove_duplicate=False))
+                write_tensors(extra[self.rank], {k: v for k, v in state.items() if k not in parameters})
             torch.distributed.barrier()
         name = None
         if self.rank == 0:
@@ -408,7 +421,7 @@ class Engine:
         if self.world > 1:  # all ranks must agree, and asking them every round would cost
             if self.cursor.round % 20:
                 return
-            flags = torch.tensor([float(due), float(stop)])
+            flags = torch.tensor([float(due), float(stop)], device=self.device)
             torch.distributed.all_reduce(flags)
             due, stop = bool(flags[0] > 0), bool(flags[1] > 0)
         if stop:

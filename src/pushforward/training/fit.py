@@ -168,7 +168,7 @@ def run_fit(
         where = choose_device(config.training.device)
         built = build_for(model, config, data, networks, run)
         accelerator = make_accelerator(config.training, where)
-        built.to(accelerator.device)
+        _move(built, accelerator.device)
         if init is not None and not resume:
             _initialize(built, open_run(init, **(networks or {})), say)
         if not resume:
@@ -334,6 +334,15 @@ def _initialize(model: GenerativeModel, source: Run, say: Callable[[str], None])
         raise InputError(f"--init {source.folder}: no weight has the name and shape of one of this model.")
     model.load_state_dict({**own, **shared})
     say(f"starting from {source.folder}: {len(shared)} of {len(own)} tensors taken")
+
+
+def _move(model: GenerativeModel, device: torch.device) -> None:
+    try:
+        model.to(device)
+    except TypeError as error:
+        if "float64" not in str(error):
+            raise
+        raise InputError(f"this model keeps float64 numbers, which {device} lacks.", "Use --device cpu.") from None
 
 
 def _settle(

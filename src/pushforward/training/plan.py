@@ -13,8 +13,7 @@ from torch import nn
 from ..config import TrainingSettings, merge, validate
 from ..errors import InputError
 from ..model import GenerativeModel
-from ..registry import Config, build_from, resolve
-from ..spaces import Real
+from ..registry import Config, build_from, resolve, suggest
 from .resolve import Cost, choose_device, measure, parse_duration, settle, threads
 from .run import Run
 
@@ -41,18 +40,7 @@ class Plan:
 
 def choose_model(data: Any) -> tuple[str, str]:
     """A first model for the data, and why."""
-    n, space = len(data.train), data.space
-    if isinstance(space, Real) and len(space.shape) == 1:
-        if n < 1000:
-            return (
-                "gmm",
-                f"{n} training rows are few: a mixture of Gaussians has an exact density and overfits least",
-            )
-        return "real-nvp", "columns of numbers: a normalizing flow has an exact density and trains in minutes"
-    return (
-        "flow-matching",
-        "images: flow matching gives the best samples of the built-in models, and a likelihood",
-    )
+    return suggest(data.space, len(data.train))
 
 
 def dry_run(

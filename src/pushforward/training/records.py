@@ -12,12 +12,14 @@ from ..game import Player
 
 @dataclass
 class Cursor:
-    """Where training is. `draw` counts minibatches of the stage, `started` says its start has run."""
+    """Where training is. `draw` counts minibatches of the stage, `started` says its start has run, `seen` counts the
+    samples that the running average has seen (over several stages, where they continue it)."""
 
     stage: int = 0
     round: int = 0
     draw: int = 0
     started: bool = False
+    seen: int = 0
 
 
 @dataclass

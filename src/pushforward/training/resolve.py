@@ -41,8 +41,8 @@ def choose_device(name: str) -> torch.device:
         "mps": torch.backends.mps.is_available(),
         "cpu": True,
     }
-    if name == "auto":
-        name = next(n for n, there in available.items() if there)
+    if name == "auto":  # not mps: it has no float64, which statistics and closed forms are kept in
+        name = "cuda" if available["cuda"] else "cpu"
     if not available.get(name, False):
         raise InputError(f"device {name!r} is not available.", "`pushforward doctor` shows what is.")
     return torch.device(name)

@@ -61,10 +61,11 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     with open(path, "rb") as file:
         head = file.read(9)
     length = int.from_bytes(head[:8], "little")
-    if head[:2] == b"PK" or head[:1] == b"\x80":
-        kind = "a zip archive (a torch.save file?)" if head[:2] == b"PK" else "a pickle"
-        raise InputError(f"{path} is {kind}, not safetensors: it was not opened.", "Pickles can run code.")
-    if len(head) < 9 or head[8:9] != b"{" or length > 100_000_000 or length > path.stat().st_size:
+    # The header's length may itself begin with the bytes of a pickle or a zip: the brace that follows it decides.
+    if len(head) < 9 or head[8:9] != b"{" or length > min(100_000_000, path.stat().st_size):
+        if head[:2] == b"PK" or head[:1] == b"\x80":
+            kind = "a zip archive (a torch.save file?)" if head[:2] == b"PK" else "a pickle"
+            raise InputError(f"{path} is {kind}, not safetensors: it was not opened.", "Pickles can run code.")
         raise InputError(f"{path} is not a safetensors file, or is cut off.", "Restore it, or fit again.")
     try:
         return load_file(str(path))

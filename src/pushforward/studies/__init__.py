@@ -1,0 +1,1 @@
+"""Studies: fixed data, models, seeds and targets, run by `pushforward reproduce NAME`."""

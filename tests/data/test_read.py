@@ -1,0 +1,131 @@
+"""New data for a trained model: matched by name, converted or refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from pushforward.data import load, read_like, write_samples
+from pushforward.errors import InputError
+from pushforward.spaces import Classes, Pixels, Real
+
+RNG = np.random.default_rng(0)
+FRAME = pd.DataFrame({"a": np.arange(6.0), "b": np.arange(6.0) ** 2, "c": -np.arange(6.0)})
+ABC = Real((3,), names=("a", "b", "c"), double=True)
+
+
+def test_columns_are_matched_by_name_in_any_order() -> None:
+    x, condition = read_like(FRAME[["c", "a", "b"]], ABC)
+    assert condition is None and torch.equal(x, torch.tensor(FRAME.to_numpy()))
+
+
+def test_missing_and_extra_columns_are_both_named() -> None:
+    with pytest.raises(InputError, match="lacks 'b' and has 'd'.*a, b, c"):
+        read_like(FRAME.rename(columns={"b": "d"}), ABC)
+    with pytest.raises(InputError, match="has 'd', which the model does not know"):
+        read_like(FRAME.assign(d=1.0), ABC)
+    with pytest.raises(InputError, match="lacks 'a', 'c'"):
+        read_like(FRAME[["b"]], ABC)
+
+
+def test_without_names_the_position_counts(tmp_path: Path) -> None:
+    (tmp_path / "h.csv").write_text("1,2,3\n4,5,6\n")
+    expected = torch.tensor([[1.0, 2, 3], [4, 5, 6]], dtype=torch.float64)
+    assert torch.equal(read_like(tmp_path / "h.csv", ABC)[0], expected)
+    assert torch.equal(read_like(FRAME, Real((3,)))[0], torch.tensor(FRAME.to_numpy(), dtype=torch.float32))
+    assert torch.equal(read_like(expected.numpy(), ABC)[0], expected)
+    with pytest.raises(InputError, match="3 columns, the model has 2"):
+        read_like(tmp_path / "h.csv", Real((2,), names=("u", "v")))
+
+
+def test_one_row_is_enough_here() -> None:
+    assert read_like(FRAME[:1], ABC)[0].shape == (1, 3)
+
+
+def test_class_names_are_the_models_own() -> None:
+    classes = Classes(3, ("ant", "bee", "cat"))
+    data = FRAME.assign(kind=["cat", "ant", "cat", "cat", "ant", "ant"])  # no bee here
+    for condition in (None, True, "kind"):
+        x, c = read_like(data, ABC, classes, condition=condition)
+        assert c is not None and c.tolist() == [2, 0, 2, 2, 0, 0] and x.shape == (6, 3)
+    with pytest.raises(InputError, match=r"unknown label 'bea'.*Did you mean bee"):
+        read_like(data.replace("ant", "bea"), ABC, classes)
+    with pytest.raises(InputError, match="which column is it"):
+        read_like(FRAME, ABC, classes)
+    with pytest.raises(InputError, match="Did you mean kind"):
+        read_like(data, ABC, classes, condition="kimd")
+    with pytest.raises(InputError, match="'kind', which the model does not know"):
+        read_like(data, ABC)  # an unconditional model
+    assert read_like(data, ABC, condition="kind")[1] is None  # unless it is said what the column is
+
+
+def test_integer_classes_are_matched_by_value_not_by_rank() -> None:
+    classes = Classes(3, ("2", "5", "10"))
+    x, c = read_like((np.zeros((4, 2), np.float32), np.array([10, 2, 10, 5])), Real((2,)), classes)
+    assert c is not None and c.tolist() == [2, 0, 2, 1]
+    assert read_like((np.zeros((2, 2)), np.array([5.0, 2.0])), Real((2,)), classes)[1].tolist() == [1, 0]  # type: ignore[union-attr]
+
+
+def test_vector_conditions_in_the_models_order() -> None:
+    space = Real((2,), names=("v", "u"), double=True)
+    data = FRAME.assign(u=np.arange(6) * 10.0, v=np.arange(6) * 100.0)
+    for condition in (None, "u,v"):
+        _, c = read_like(data, ABC, space, condition=condition)
+        assert c is not None and torch.equal(c[:, 0], 10 * c[:, 1]) and c.dtype == torch.float64
+    with pytest.raises(InputError, match="has 1 numbers, the model's has 2"):
+        read_like(data.drop(columns="u"), ABC, space, condition="v")
+
+
+def test_pictures_are_scaled_and_coloured_as_in_training(tmp_path: Path) -> None:
+    for i in range(3):
+        Image.fromarray(np.full((20, 30), 50 * i, np.uint8)).save(tmp_path / f"{i}.png")
+    x, _ = read_like(tmp_path, Pixels(3, 8, 8))
+    assert x.shape == (3, 3, 8, 8) and x.dtype == torch.uint8 and x[:, 0, 0, 0].tolist() == [0, 50, 100]
+    one, _ = read_like(tmp_path / "2.png", Pixels(3, 8, 8))
+    assert torch.equal(one[0], x[2])
+    with pytest.raises(InputError, match="pictures, the model has 2 real numbers"):
+        read_like(tmp_path, Real((2,)))
+
+
+def test_arrays_of_pictures_must_have_the_models_size() -> None:
+    x = RNG.integers(0, 256, (4, 6, 6)).astype(np.uint8)
+    assert torch.equal(read_like(x, Pixels(1, 6, 6))[0][:, 0], torch.tensor(x))
+    assert torch.equal(read_like(x, Pixels(3, 6, 6))[0][:, 2], torch.tensor(x))  # grey made colour
+    with pytest.raises(InputError, match="6x6 pixels, the model's have 8x8"):
+        read_like(x, Pixels(1, 8, 8))
+    with pytest.raises(InputError, match="pixel values are integers 0 to 16"):
+        read_like(x, Pixels(1, 6, 6, levels=17))
+    with pytest.raises(InputError, match=r"shape \(1, 6, 6\)"):
+        read_like(x, Real((36,)))
+
+
+def test_built_ins_give_their_test_part() -> None:
+    data = load("digits", condition="label")
+    x, c = read_like("digits", data.space, data.condition_space)
+    assert torch.equal(x, data.test.x) and torch.equal(c, data.test.condition)  # type: ignore[arg-type]
+    assert torch.equal(read_like("digits", data.space, preference="validation")[0], data.validation.x)
+    with pytest.raises(InputError, match="2 real numbers"):
+        read_like("ring", data.space)
+
+
+def test_preference_picks_the_part_that_load_makes(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", RNG.normal(size=(40, 2)))
+    data = load(tmp_path / "x.npy")
+    assert torch.equal(read_like(tmp_path / "x.npy", data.space, preference="test")[0], data.test.x)
+    assert len(read_like(tmp_path / "x.npy", data.space)[0]) == 40
+    with pytest.raises(InputError, match="preference"):
+        read_like(tmp_path / "x.npy", data.space, preference="tset")  # type: ignore[arg-type]
+
+
+def test_written_pictures_of_few_levels_come_back_exactly(tmp_path: Path) -> None:
+    data = load("digits", condition="label")
+    x, c = data.test.all()
+    write_samples(f"{tmp_path}/out/", x, data.space, condition=c, condition_space=data.condition_space)
+    back, labels = read_like(tmp_path / "out", data.space, data.condition_space)
+    order = torch.argsort(c, stable=True)  # sub-folders are read class by class
+    assert torch.equal(back, x[order]) and torch.equal(labels, c[order])  # type: ignore[arg-type]
