@@ -105,10 +105,10 @@ def test_npz_names_and_a_given_test_part(tmp_path: Path) -> None:
             for row, label in zip(part.x.numpy(), part.condition):
                 assert labels[np.flatnonzero((images == row[0]).all((1, 2)))[0]] == label
     assert load(tmp_path / "set.npz").condition_space is None
-    assert load(dict(data=images, y=labels), condition="label").condition_space == Classes(5, tuple("01234"))
+    assert load({"data": images, "y": labels}, condition="label").condition_space == Classes(5, tuple("01234"))
     assert (
-        load(dict(data=images, y=labels), condition=True).hash
-        == load(dict(images=images, label=labels), condition=True).hash
+        load({"data": images, "y": labels}, condition=True).hash
+        == load({"images": images, "label": labels}, condition=True).hash
     )
 
 

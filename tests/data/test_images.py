@@ -77,7 +77,7 @@ def test_class_sub_folders_are_labels_on_request(tmp_path: Path) -> None:
         for part in (data.train, data.validation, data.test):
             x, c = part.all()
             assert torch.equal(x[:, 0, 0, 0].long() // 10, c)
-    with pytest.raises(InputError, match="no column 'species'.*Known: label"):
+    with pytest.raises(InputError, match=r"no column 'species'.*Known: label"):
         load(tmp_path, condition="species")
     save(tmp_path / "loose.png", pixels(4, 4))  # not all are in a class now
     with pytest.raises(InputError, match="no labels"):
@@ -309,7 +309,7 @@ def test_large_sets_live_in_a_cache_that_knows_its_content(tmp_path: Path, monke
     with monkeypatch.context() as patch:
         patch.setattr(images, "decode", never)
         again = load(tmp_path / "p", memory_budget=1000)
-    assert again.hash == large.hash and [n for n in again.notes] == large.notes
+    assert again.hash == large.hash and again.notes == large.notes
     save(tmp_path / "p" / "000.png", pixels(6, 5, 3))  # a changed file is decoded again
     assert load(tmp_path / "p", memory_budget=1000).hash == load(tmp_path / "p").hash != small.hash
 

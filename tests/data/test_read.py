@@ -25,7 +25,7 @@ def test_columns_are_matched_by_name_in_any_order() -> None:
 
 
 def test_missing_and_extra_columns_are_both_named() -> None:
-    with pytest.raises(InputError, match="lacks 'b' and has 'd'.*a, b, c"):
+    with pytest.raises(InputError, match=r"lacks 'b' and has 'd'.*a, b, c"):
         read_like(FRAME.rename(columns={"b": "d"}), ABC)
     with pytest.raises(InputError, match="has 'd', which the model does not know"):
         read_like(FRAME.assign(d=1.0), ABC)
@@ -66,7 +66,7 @@ def test_class_names_are_the_models_own() -> None:
 
 def test_integer_classes_are_matched_by_value_not_by_rank() -> None:
     classes = Classes(3, ("2", "5", "10"))
-    x, c = read_like((np.zeros((4, 2), np.float32), np.array([10, 2, 10, 5])), Real((2,)), classes)
+    _, c = read_like((np.zeros((4, 2), np.float32), np.array([10, 2, 10, 5])), Real((2,)), classes)
     assert c is not None and c.tolist() == [2, 0, 2, 1]
     assert read_like((np.zeros((2, 2)), np.array([5.0, 2.0])), Real((2,)), classes)[1].tolist() == [1, 0]  # type: ignore[union-attr]
 

@@ -33,9 +33,7 @@ class TableSource(Source):
         refuse_image_options(options, where)
         names = table.column_names
         if repeated := sorted({n for n in names if names.count(n) > 1}):
-            raise InputError(
-                f"{where}: {names.count(repeated[0])} columns are named {repeated[0]!r}.", "Rename one."
-            )
+            raise InputError(f"{where}: {names.count(repeated[0])} columns are named {repeated[0]!r}.", "Rename one.")
         if not names or table.num_rows == 0:
             raise InputError(f"{where} has no rows of data.", "Give at least 3 rows.")
         self.table = table

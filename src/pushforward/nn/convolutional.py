@@ -136,9 +136,7 @@ class ConvolutionalEncoder(nn.Module):
                 layers.append(Downsample(widths[level - 1], widths[level], sizes[level - 1], sizes[level]))
             if level or len(sizes) == 1:
                 layers += [
-                    ResidualBlock(
-                        widths[level], widths[level], condition_features, dropout, normalize, activation
-                    )
+                    ResidualBlock(widths[level], widths[level], condition_features, dropout, normalize, activation)
                     for _ in range(depth)
                 ]
         self.layers = nn.ModuleList(layers)
@@ -177,8 +175,7 @@ class ConvolutionalDecoder(nn.Module):
         for level in reversed(range(len(sizes))):
             if level or len(sizes) == 1:
                 layers += [
-                    ResidualBlock(widths[level], widths[level], condition_features, dropout)
-                    for _ in range(depth)
+                    ResidualBlock(widths[level], widths[level], condition_features, dropout) for _ in range(depth)
                 ]
             if level:
                 layers.append(Upsample(widths[level], widths[level - 1], sizes[level - 1]))

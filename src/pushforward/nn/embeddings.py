@@ -94,9 +94,7 @@ class ConditionEmbedding(nn.Module):
                 nn.Flatten(), nn.Linear(space.dimensions, features), nn.SiLU(), nn.Linear(features, features)
             )
         else:
-            raise InputError(
-                f"cannot condition on {space.describe()}.", "A condition is a class or a real vector."
-            )
+            raise InputError(f"cannot condition on {space.describe()}.", "A condition is a class or a real vector.")
         self.null = nn.Parameter(torch.randn(features)) if dropout > 0 else None
 
     def forward(self, condition: Tensor | None, n: int, noise: Noise | None = None) -> Tensor:
@@ -107,9 +105,7 @@ class ConditionEmbedding(nn.Module):
         """
         if condition is None:
             if self.null is None:
-                raise ValueError(
-                    "no condition was given, and this model was trained with one for every example"
-                )
+                raise ValueError("no condition was given, and this model was trained with one for every example")
             return self.null.expand(n, -1)
         out: Tensor = self.embed(condition)
         if self.null is not None and self.training and noise is not None:

@@ -95,9 +95,7 @@ class MLP(nn.Module):
 class ConditionalMLP(nn.Module):
     """An MLP of (x, embedding): the embedding (n, condition_features) is appended to x (n, inputs)."""
 
-    def __init__(
-        self, inputs: int, outputs: int, width: int, depth: int, condition_features: int, **options: object
-    ):
+    def __init__(self, inputs: int, outputs: int, width: int, depth: int, condition_features: int, **options: object):
         super().__init__()
         self.condition_features = condition_features
         self.mlp = MLP(inputs + condition_features, outputs, width, depth, **options)  # type: ignore[arg-type]

@@ -25,9 +25,7 @@ SIZES: dict[str, dict[str, tuple[int, int]]] = {
 }
 
 
-def encoder(
-    shape: Sequence[int], out: int, settings: NetworkSettings, condition_features: int = 0
-) -> nn.Module:
+def encoder(shape: Sequence[int], out: int, settings: NetworkSettings, condition_features: int = 0) -> nn.Module:
     """(x (n, *shape), embedding (n, condition_features) or None) to (n, out)."""
     if len(_checked(shape)) == 1:
         width, depth = numbers("mlp", settings)
@@ -38,9 +36,7 @@ def encoder(
     )
 
 
-def decoder(
-    features: int, shape: Sequence[int], settings: NetworkSettings, condition_features: int = 0
-) -> nn.Module:
+def decoder(features: int, shape: Sequence[int], settings: NetworkSettings, condition_features: int = 0) -> nn.Module:
     """(z (n, features), embedding (n, condition_features) or None) to (n, *shape), linear in its last layer."""
     if len(_checked(shape)) == 1:
         width, depth = numbers("mlp", settings)
@@ -51,9 +47,7 @@ def decoder(
     )
 
 
-def critic(
-    shape: Sequence[int], settings: NetworkSettings, condition_features: int = 0, out: int = 1
-) -> nn.Module:
+def critic(shape: Sequence[int], settings: NetworkSettings, condition_features: int = 0, out: int = 1) -> nn.Module:
     """(x (n, *shape), embedding (n, condition_features) or None) to (n, out) numbers without a last activation.
 
     LeakyReLU, and no normalization: each example's output depends on that example alone.

@@ -1,8 +1,8 @@
 r"""A small U-Net for fields of images of any size: Ho et al. (2020, arXiv:2006.11239, appendix B), slimmed.
 
-Differences from theirs: as many blocks on the way up as on the way down (they have one more), time and condition by
-adaptive group normalization, sizes halved by rounding up so that odd ones work, channels `width` at full resolution
-and twice that below.
+Differences from theirs: as many blocks on the way up as on the way down (they have one more) and no separate middle,
+self-attention once a level, time and condition by adaptive group normalization, sizes halved by rounding up so that
+odd ones work, channels `width` at full resolution and twice that below.
 """
 
 from __future__ import annotations
@@ -34,12 +34,40 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         qkv = self.query_key_value(self.norm(x)).flatten(2).transpose(1, 2)  # (n, pixels, 3 channels)
-        q, k, v = qkv.unflatten(2, (3, self.heads, -1)).permute(
-            2, 0, 3, 1, 4
-        )  # (n, heads, pixels, channels / heads)
+        q, k, v = qkv.unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # (n, heads, pixels, channels / heads)
         mixed = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
         out: Tensor = x + self.last(mixed.transpose(1, 2).reshape(x.shape))
         return out
+
+
+class Down(nn.Module):
+    """The way down at one level: every block's output is kept for the way up."""
+
+    def __init__(self, channels: int, depth: int, features: int, dropout: float, attention: bool):
+        super().__init__()
+        self.blocks = nn.ModuleList(ResidualBlock(channels, channels, features, dropout) for _ in range(depth))
+        self.attention = SelfAttention(channels) if attention else nn.Identity()
+
+    def forward(self, h: Tensor, e: Tensor) -> tuple[Tensor, list[Tensor]]:
+        skips = []
+        for block in self.blocks:
+            h = block(h, e)
+            skips.append(h)
+        return self.attention(h), skips
+
+
+class Up(nn.Module):
+    """The way up at one level. A 1x1 convolution merges each skip before the block, which halves the block's work."""
+
+    def __init__(self, channels: int, depth: int, features: int, dropout: float):
+        super().__init__()
+        self.merge = nn.ModuleList(nn.Conv2d(2 * channels, channels, 1) for _ in range(depth))
+        self.blocks = nn.ModuleList(ResidualBlock(channels, channels, features, dropout) for _ in range(depth))
+
+    def forward(self, h: Tensor, e: Tensor, skips: list[Tensor]) -> Tensor:
+        for merge, block, skip in zip(self.merge, self.blocks, reversed(skips)):
+            h = block(merge(torch.cat([h, skip], 1)), e)
+        return h
 
 
 class UNet(nn.Module):
@@ -62,30 +90,20 @@ class UNet(nn.Module):
         super().__init__()
         self.condition_features = condition_features
         features = 4 * width
-        sizes = pyramid(*shape[1:])
-        widths = [width if level == 0 else 2 * width for level in range(len(sizes))]
-
-        def blocks(level: int) -> nn.ModuleList:
-            return nn.ModuleList(
-                ResidualBlock(widths[level], widths[level], features, dropout) for _ in range(depth)
-            )
-
         self.time = TimeEmbedding(features)
         self.condition = nn.Linear(condition_features, features) if condition_features else None
         self.first = convolution(shape[0], width)
-        self.down, self.attention, self.downsample = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
-        self.up, self.merge, self.upsample = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
+        sizes = pyramid(*shape[1:])
+        widths = [width if level == 0 else 2 * width for level in range(len(sizes))]
+        self.down, self.up = nn.ModuleList(), nn.ModuleList()
+        self.shrink, self.grow = nn.ModuleList(), nn.ModuleList()
         for level, channels in enumerate(widths):
-            attend = level > 0 and math.prod(sizes[level]) <= ATTENTION_PIXELS
-            self.down.append(blocks(level))
-            self.attention.append(SelfAttention(channels) if attend else nn.Identity())
-            if level + 1 < len(widths):
-                self.downsample.append(Downsample(channels, widths[level + 1], sizes[level], sizes[level + 1]))
-        for level in reversed(range(len(widths))):
-            self.up.append(blocks(level))
-            self.merge.append(nn.ModuleList(nn.Conv2d(2 * widths[level], widths[level], 1) for _ in range(depth)))
+            attention = level > 0 and math.prod(sizes[level]) <= ATTENTION_PIXELS
+            self.down.append(Down(channels, depth, features, dropout, attention))
+            self.up.append(Up(channels, depth, features, dropout))
             if level:
-                self.upsample.append(Upsample(widths[level], widths[level - 1], sizes[level - 1]))
+                self.shrink.append(Downsample(widths[level - 1], channels, sizes[level - 1], sizes[level]))
+                self.grow.append(Upsample(channels, widths[level - 1], sizes[level - 1]))
         self.norm = group_norm(width)
         self.last = zero(convolution(width, out_channels))
 
@@ -97,17 +115,11 @@ class UNet(nn.Module):
         e = F.silu(e)
         h = self.first(x)
         skips = []
-        for level, blocks in enumerate(self.down):
-            for block in blocks:
-                h = block(h, e)
-                skips.append(h)
-            h = self.attention[level](h)
-            if level < len(self.downsample):
-                h = self.downsample[level](h)
-        for level, blocks in enumerate(self.up):
-            for block, merge in zip(blocks, self.merge[level]):
-                h = block(merge(torch.cat([h, skips.pop()], 1)), e)
-            if level < len(self.upsample):
-                h = self.upsample[level](h)
+        for level, down in enumerate(self.down):
+            h, kept = down(self.shrink[level - 1](h) if level else h, e)
+            skips.append(kept)
+        for level in reversed(range(len(self.up))):
+            h = self.up[level](h, e, skips[level])
+            h = self.grow[level - 1](h) if level else h
         out: Tensor = self.last(F.silu(self.norm(h)))
         return out
