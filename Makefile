@@ -47,7 +47,8 @@ $(BIN)/python:
 # pip 25.1 is the first that knows dependency groups.
 $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) install --quiet --upgrade 'pip>=25.1'
-	$(PIP) install --quiet --constraint constraints.txt $(TORCH_INDEX) torch
+	@echo "installing torch and what else is needed into $(VENV): a few minutes the first time"
+	$(PIP) install --quiet --retries 2 --constraint constraints.txt $(TORCH_INDEX) torch
 	$(PIP) install --quiet --constraint constraints.txt --editable .
 	@touch $@
 

@@ -140,21 +140,31 @@ KINDS: dict[str, Space] = {
 }
 CONDITIONS: dict[str, Space | None] = {"": None, "class": Classes(3, ("a", "b", "c")), "features": Real((2,))}
 
-# Options that cost time, made small wherever a family has one of this name.
+# Settings that cost time, made small wherever a family has one of this name.
 SMALL: dict[str, Any] = {
     "network.width": 8,
     "network.depth": 1,
+    "discriminator_network.width": 8,
+    "discriminator_network.depth": 1,
     "latent": 3,
     "condition_features": 8,
     "components": 3,
     "restarts": 1,
-    "layers": 4,
-    "blocks": 2,
-    "couplings": 4,
-    "T": 12,
-    "timesteps": 12,
-    "steps": 6,
+    "layers": 2,
+    "scales": 1,
+    "timesteps": 6,
+    "code_steps": 6,
 }
+# The same for options of sampling and of likelihoods.
+QUICK: dict[str, Any] = {"steps": 4, "bound_steps": 3, "code_steps": 4, "probes": 1}
+
+
+def quick(model: GenerativeModel) -> GenerativeModel:
+    """The model with defaults of `QUICK`."""
+    for each in {model, getattr(model, "core", model)}:
+        each.options = {k: QUICK.get(k, v) for k, v in each.options.items()}
+        each.density_options = {k: QUICK.get(k, v) for k, v in each.density_options.items()}
+    return model
 
 
 def small(settings: type[BaseModel], prefix: str = "") -> dict[str, Any]:
@@ -185,7 +195,7 @@ def recipe_data(kind: str, condition: str, n: int = 48, seed: int = 0) -> Datase
 def recipe_case(name: str, kind: str, condition: str) -> Case:
     def make() -> GenerativeModel:
         overrides = small(registry.model_class(name).Settings)
-        return registry.build(name, KINDS[kind], CONDITIONS[condition], overrides)
+        return quick(registry.build(name, KINDS[kind], CONDITIONS[condition], overrides))
 
     label = f"{name}-{kind}" + (f"-{condition}" if condition else "")
     return Case(

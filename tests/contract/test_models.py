@@ -12,7 +12,7 @@ from pushforward.spaces import Space
 from pushforward.training.run import load_model, save
 
 from . import suite
-from .cases import CONDITIONS, KINDS, RECIPES, TRAINED, Case, boundaries, fitted
+from .cases import CONDITIONS, KINDS, RECIPES, TRAINED, Case, boundaries, fitted, quick
 
 CHECKS = [
     suite.check_samples,
@@ -60,7 +60,7 @@ def test_condition_frequencies(case: Case) -> None:
 def test_saved_model_is_the_same(case: Case, tmp_path: Path) -> None:
     model = fitted(case)
     suite.check_copies(case)
-    loaded = load_model(save(model, tmp_path / "model"))
+    loaded = quick(load_model(save(model, tmp_path / "model")))
     assert loaded.space == model.space and loaded.condition_space == model.condition_space
     assert Space.from_json(model.space.to_json()) == model.space
     assert torch.equal(loaded.sample(5, seed=2), model.sample(5, seed=2))

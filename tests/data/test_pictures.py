@@ -95,15 +95,19 @@ def test_three_panels_share_limits_and_one_colour_scale_of_densities(drawn: list
 
 
 def test_the_first_axis_is_drawn_to_the_right(drawn: list[Figure], tmp_path: Path) -> None:
-    x = torch.randn(5000, 2, generator=G) * torch.tensor([2.0, 1.0]) + torch.tensor([10.0, -3.0])
-    pictures.density_plot(tmp_path / "d.png", samples=x, log_density=lambda p: normal((p - x.mean(0)) / x.std(0)))
+    """Most points near (10, -3), the low right corner of a range that a few others stretch."""
+    peak = torch.tensor([10.0, -3.0])
+    x = torch.randn(5000, 2, generator=G) * torch.tensor([0.4, 0.2]) + peak
+    x[:500] += torch.rand(500, 2, generator=G) * torch.tensor([-12.0, 8.0])
+    pictures.density_plot(tmp_path / "d.png", samples=x, log_density=lambda p: normal((p - peak) / 0.5))
     for axis in drawn[0].axes[:2]:
         (image,) = axis.images
         values = np.asarray(image.get_array())  # rows are the second coordinate
         left, right, bottom, top = image.get_extent()
+        assert image.origin == "lower" and axis.get_xlim() == (left, right) and axis.get_ylim() == (bottom, top)
         row, column = np.unravel_index(values.argmax(), values.shape)
-        assert abs(left + (right - left) * column / values.shape[1] - 10) < 1.5
-        assert abs(bottom + (top - bottom) * row / values.shape[0] + 3) < 0.8
+        assert abs(left + (right - left) * (column + 0.5) / values.shape[1] - 10) < 0.8
+        assert abs(bottom + (top - bottom) * (row + 0.5) / values.shape[0] + 3) < 0.5
 
 
 def test_points_outside_the_limits_are_counted_in_the_title(drawn: list[Figure], tmp_path: Path) -> None:

@@ -61,10 +61,24 @@ def test_ancestral_recovers_a_narrow_gaussian(variance):
 
 def test_errors_shrink_with_the_number_of_steps():
     denoise = gaussian_denoiser(0.5, 0.25, LINEAR)
-    for sampler, options in ((ddim, {}), (ancestral, {"variance": "fixed-small"})):
-        errors = [abs(moments(sampler, LINEAR.grid(n), denoise=denoise, **options)[1] / 0.25 - 1) for n in (10, 50, 250)]
-        assert errors[0] > 2 * errors[1] > 4 * errors[2]
-        assert errors[2] < 0.05
+    large, small = {"variance": "fixed-large"}, {"variance": "fixed-small"}
+    for sampler, options, largest in ((ddim, {}, 0.03), (ancestral, small, 0.06), (ancestral, large, 0.02)):
+        errors = [abs(moments(sampler, LINEAR.grid(n), denoise=denoise, **options)[1] / 0.25 - 1) for n in (50, 250)]
+        assert errors[0] > 3 * errors[1]  # first order, or nearly
+        assert errors[1] < largest
+
+
+def test_std_ratios_are_those_of_other_codebases():
+    # Measured with another library's schedulers: a DDPM of 1000 steps with the small variance gives 0.988 of the
+    # right standard deviation, and 50 moves of DDIM 0.898, of DDPM 0.821 (its grids start a little below T).
+    denoise = gaussian_denoiser(0.5, 0.25, LINEAR)
+    for sampler, steps, options, published in (
+        (ancestral, 1000, {"variance": "fixed-small"}, 0.988),
+        (ddim, 50, {}, 0.898),
+        (ancestral, 50, {"variance": "fixed-small"}, 0.821),
+    ):
+        ratio = moments(sampler, LINEAR.grid(steps), denoise=denoise, **options)[1] / 0.25
+        assert ratio == pytest.approx(published, abs=0.006)
 
 
 @pytest.mark.parametrize("steps", [1, 3, 10, 333, 1000])
@@ -104,7 +118,7 @@ def test_clipping_is_what_destroys_wide_data():
     assert std == pytest.approx(3, rel=0.02)
     noise = Noise.of(0, index=torch.arange(500))
     start = noise.normal(1, dtype=torch.float64)
-    clipped = ancestral(gaussian_denoiser(0.0, 3.0, LINEAR, clip=True), start, LINEAR, LINEAR.grid(100), noise)
+    clipped = ancestral(gaussian_denoiser(0.0, 3.0, LINEAR, clip=True), start, LINEAR, LINEAR.grid(20), noise)
     assert float(clipped.abs().max()) <= 1
 
 
@@ -152,15 +166,20 @@ def test_every_step_is_asked_for_once_from_noise_to_data():
 
 @pytest.mark.parametrize("steps", [10, 100])
 def test_inverse_of_ddim(steps):
-    # A denoiser that is not linear: the noise of a bimodal distribution.
+    # A denoiser that is not linear: of an even mixture of N(-1, 0.5^2) and N(1, 0.5^2).
     def denoise(x, k):
         ab = LINEAR.log_alpha_bar[k].exp()
-        return torch.tanh(ab.sqrt() * x / (1 - ab + 0.05))
+        variance = ab * 0.25 + 1 - ab
+        sign = torch.tanh(ab.sqrt() * x / variance)
+        return sign + ab.sqrt() * 0.25 / variance * (x - ab.sqrt() * sign)
 
     x = torch.randn(20, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * 0.7
     grid = LINEAR.grid(steps)
-    code = ddim_inverse(denoise, x, LINEAR, grid, iterations=200)
-    assert torch.allclose(ddim(denoise, code, LINEAR, grid), x, atol=1e-6)
+    code = ddim_inverse(denoise, x, LINEAR, grid, iterations=30)
+    assert torch.allclose(ddim(denoise, code, LINEAR, grid), x, atol=1e-8)
+    # Three iterations, the default, are enough when steps are not very long.
+    code = ddim_inverse(denoise, x, LINEAR, grid)
+    assert float((ddim(denoise, code, LINEAR, grid) - x).abs().max()) < (0.1 if steps == 10 else 1e-3)
 
 
 def test_inverse_of_ddim_is_standard_normal_for_gaussian_data():

@@ -21,14 +21,19 @@ def states(n=4):
     return torch.randn(n, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 
 
+def swinging(x, t):
+    """Neither linear nor autonomous, so that no method is better than its order."""
+    return torch.sin(2 * t.view(-1, 1) * x) - x
+
+
 @pytest.mark.parametrize("name", SOLVERS)
 def test_order_of_convergence(name):
     tableau = TABLEAUS[name]
     exact = torchdiffeq.odeint(
-        lambda t, x: pendulum(x, t), states(), torch.tensor([0.0, 1.0], dtype=torch.float64), rtol=1e-13, atol=1e-13
+        lambda t, x: swinging(x, t), states(20), torch.tensor([0.0, 2.0], dtype=torch.float64), rtol=1e-13, atol=1e-13
     )[-1]
-    counts = [16, 32] if tableau.order >= 4 else [64, 128]
-    errors = [float((fixed(pendulum, states(), 0.0, 1.0, tableau, n) - exact).abs().max()) for n in counts]
+    counts = (32, 64) if tableau.order >= 4 else (64, 128)
+    errors = [float((fixed(swinging, states(20), 0.0, 2.0, tableau, n) - exact).square().mean()) ** 0.5 for n in counts]
     assert math.log2(errors[0] / errors[1]) == pytest.approx(tableau.order, abs=0.3)
 
 
@@ -65,7 +70,7 @@ def decay(x, t, rate):
 
 def test_a_stiff_example_changes_nothing_for_the_others():
     x = torch.linspace(1, 2, 6, dtype=torch.float64)[:, None]
-    rates = torch.tensor([1.0, 0.5, 3000.0, 2.0, 0.1, 5.0], dtype=torch.float64)
+    rates = torch.tensor([1.0, 0.5, 300.0, 2.0, 0.1, 5.0], dtype=torch.float64)
     together = adaptive(decay, x, 0.0, 1.0, context=(rates,))
     easy = torch.tensor([0, 1, 3, 4, 5])
     alone = adaptive(decay, x[easy], 0.0, 1.0, context=(rates[easy],))
@@ -82,9 +87,9 @@ def test_a_stiff_example_costs_the_others_nothing():
         seen.index_add_(0, row, torch.ones_like(row))
         return -rate[:, None] * x
 
-    context = (torch.tensor([1.0, 3000.0]), torch.tensor([0, 1]))
+    context = (torch.tensor([1.0, 300.0]), torch.tensor([0, 1]))
     adaptive(counting, torch.ones(2, 1), 0.0, 1.0, context=context)
-    assert int(seen[0]) < 100 < 1000 < int(seen[1])
+    assert int(seen[0]) < 100 < 300 < int(seen[1])
 
 
 def test_adaptive_works_in_float32_and_on_images():

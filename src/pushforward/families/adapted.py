@@ -52,7 +52,17 @@ class Adapted(GenerativeModel):
     def _condition(self, condition: Any) -> Any:
         if condition is None or self.preprocess_condition is None:
             return condition
-        return self.preprocess_condition(condition, None)[0]
+        return self._cast(self.preprocess_condition(condition, None)[0])
+
+    def _data(self, x: Any, noise: Noise | None) -> tuple[Any, Any]:
+        """x as the core sees it, and the log-determinant."""
+        z, log_det = self.preprocess_data(x, noise)
+        return self._cast(z), log_det
+
+    def _cast(self, value: Any) -> Any:
+        """Reals in the precision of the core's parameters: `model.double()` means all of the model."""
+        parameter = next(self.core.parameters(), None)
+        return value if parameter is None or not value.is_floating_point() else value.to(parameter.dtype)
 
     def draw(self, noise: Noise, condition: Any = None, **options: Any) -> Any:
         return self.preprocess_data.inverse(self.core.draw(noise, self._condition(condition), **options))
@@ -69,7 +79,7 @@ class Adapted(GenerativeModel):
         condition = self._condition(condition)
         parts = []
         for _ in range(dequantization_draws):
-            z, log_det = pre(x, noise)
+            z, log_det = self._data(x, noise)
             part = self.core.density(z, condition, noise, **options)
             parts.append(replace(part, values=part.values + log_det))
         first = parts[0]
@@ -86,7 +96,7 @@ class Adapted(GenerativeModel):
         )
 
     def infer(self, x: Any, condition: Any, noise: Noise | None) -> Any:
-        z, _ = self.preprocess_data(x, noise)
+        z, _ = self._data(x, noise)
         return self.core.infer(z, self._condition(condition), noise)
 
     def generate(self, z: Any, condition: Any, noise: Noise | None) -> Any:
@@ -96,7 +106,7 @@ class Adapted(GenerativeModel):
         """The dataset as the core sees it."""
 
         def fn(x: Any, condition: Any, noise: Noise) -> tuple[Any, Any]:
-            return None if x is None else self.preprocess_data(x, noise)[0], self._condition(condition)
+            return None if x is None else self._data(x, noise)[0], self._condition(condition)
 
         return data.map(fn, self.core.space, self.core.condition_space)
 

@@ -152,11 +152,17 @@ def run_fit(
             config = resolve(model, over)
         if epochs is not None:
             config = with_training(config, steps=epochs_to_steps(epochs, data, config.training))
+    # Whatever may be refused is refused before a folder is made, or an old run is overwritten.
+    seconds = parse_duration(str(budget)) if budget is not None else None
+    where = choose_device(config.training.device)
+    built = build_for(model, config, data, networks, run)
+    start = open_run(init, **(networks or {})) if init is not None and not resume else None
     folder = None if out is None else Path(out)
     with ExitStack() as stack:
         if folder is not None and _rank() == 0:
             if not resume:
                 prepare_folder(folder, overwrite)
+                stack.callback(_remove_if_not_begun, folder)
             lock = Lock(folder)
             stack.callback(lock.release)
         reporter = Progress(
@@ -165,24 +171,21 @@ def run_fit(
         )
         say = log or reporter.log
         stack.callback(reporter.close)
-        where = choose_device(config.training.device)
-        built = build_for(model, config, data, networks, run)
         accelerator = make_accelerator(config.training, where)
         _move(built, accelerator.device)
-        if init is not None and not resume:
-            _initialize(built, open_run(init, **(networks or {})), say)
+        if start is not None:
+            _initialize(built, start, say)
         if not resume:
             built.remember_conditions(data.train)
-            seconds = parse_duration(str(budget)) if budget is not None else None
             training_settings = _settle(built, data, config.training, seconds, say, accelerator)
             config = with_training(config, **training_settings.model_dump())
             built.config = config if built.config is not None else None
             if folder is not None and _rank() == 0:
                 _write_head(folder, config, data, sorted(networks or ()), init)
-        elif budget is not None:
+        elif seconds is not None:
             with threads(config.training.threads):
                 cost = measure(built, data.train, data.validation, config.training)
-            steps = cost.steps(parse_duration(str(budget)), config.training.validations)
+            steps = cost.steps(seconds, config.training.validations)
         with threads(config.training.threads):
             return _play(built, config, data, folder, reporter, say, accelerator, resume, steps if resume else None)
 
@@ -204,6 +207,12 @@ def prepare_folder(folder: Path, overwrite: bool) -> None:
             Lock(folder).release()
             shutil.rmtree(folder)
         folder.mkdir(parents=True, exist_ok=True)
+
+
+def _remove_if_not_begun(folder: Path) -> None:
+    """A run that failed before its settings were written cannot be resumed, and would only be in the way."""
+    if not (folder / "config.yaml").is_file():
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _play(

@@ -85,7 +85,7 @@ def test_reaches_the_likelihood_of_probabilistic_pca():
     outputs = GaussianPosterior.outputs("full", k)
     networks = {"encoder": nn.Linear(d, outputs), "decoder": nn.Linear(k, d)}
     model = vae(Real((d,)), latent=k, posterior="full", networks=networks)
-    train(model, x, steps=1500, batch_size=250, lr=0.03)
+    train(model, x, steps=1000, batch_size=250, lr=0.03)
     elbo = model.log_prob(x, draws=50)
     assert elbo.bound == "lower"
     assert float(best) - 0.05 <= elbo.mean() <= float(best) + 0.01
@@ -139,7 +139,7 @@ def test_importance_bound_with_one_draw_is_the_sampled_elbo():
     torch.testing.assert_close(weight, model.log_likelihood(x, code) + prior - code.log_q)
     # On average over draws, it is the ELBO with the KL in closed form.
     many = x[:1].expand(40_000, -1)
-    sampled = model.log_weights(many, None, noise(40_000, 1), 1)[0]
+    sampled = model.log_weights(many, None, noise(40_000, 1), 1)[0].detach()
     elbo = model.log_prob(many).values
     error = math.hypot(sampled.std() / 200, elbo.std() / 200)
     assert abs(sampled.mean() - elbo.mean()) < 4 * error < 0.1
@@ -154,7 +154,7 @@ def test_terms_add_up_and_elbo_matches_the_loss():
     losses = model.loss(Batch.of(x, seed=0))
     torch.testing.assert_close(losses["reconstruction"] + losses["kl"], -losses["_elbo"])
     torch.testing.assert_close(model.validate(Batch.of(x, seed=0))["negative_elbo"], -losses["_elbo"])
-    assert sum("_" != k[0] for k in model.validate(Batch.of(x, seed=0))) == 1
+    assert sum(k[0] != "_" for k in model.validate(Batch.of(x, seed=0))) == 1
 
 
 @pytest.mark.parametrize("k", [1, 64])
@@ -174,7 +174,7 @@ def test_bound_integrates_to_at_most_one(scale):
     angle = 2 * math.pi * torch.arange(8).repeat(250) / 8
     x = 1.4 * torch.stack([angle.cos(), angle.sin()], 1) + 0.15 * torch.randn(2000, 2)
     model = vae(Real((2,)), latent=2, scale=scale, network={"width": 64, "depth": 1})
-    train(model, x, steps=500, batch_size=200, lr=5e-3)
+    train(model, x, steps=400, batch_size=200, lr=6e-3)
     side, half = 100, 2.5
     line = (torch.arange(side) + 0.5) * (2 * half / side) - half
     log_p = model.log_prob(torch.cartesian_prod(line, line), k=64, seed=1)
@@ -270,13 +270,16 @@ def test_float64_all_the_way(space, settings):
 
 
 def test_learns_tokens_and_reconstructs_them():
-    """Two words only, of probability 1/2: the bound reaches -log 2, and decoding the code gives the word back."""
+    """Two words of probability 1/2: the bound nears -log 2 from below, and decoding the code gives the word back.
+
+    It stays a little below: a continuous decoder cannot jump from one word to the other. Independent tokens would
+    have -4 log 2.
+    """
     words = torch.tensor([[0, 1, 2, 3], [7, 7, 0, 5]])
     x = words[torch.arange(400) % 2]
     model = vae(Tokens(4, 8), latent=2)
-    train(model, x, steps=500, lr=1e-2)
-    assert model.log_prob(words, k=500).mean() == pytest.approx(-math.log(2), abs=0.1)
-    assert model.log_prob(words, k=500).mean() <= -math.log(2) + 0.03
+    train(model, x, steps=400, lr=1e-2)
+    assert -math.log(2) - 0.3 <= model.log_prob(words, k=500).mean() <= -math.log(2) + 0.01
     assert torch.equal(model.decode(model.encode(words)), words)
     drawn = model.sample(400, seed=0)
     share = [(drawn == w).all(1).double().mean().item() for w in words]
@@ -288,7 +291,7 @@ def test_condition_moves_samples_and_bounds():
     classes = torch.arange(300) % 3
     patterns = torch.eye(3, dtype=torch.uint8).repeat_interleave(3, 1).view(3, 1, 3, 3)
     model = vae(Pixels(1, 3, 3, 2), Classes(3), latent=2)
-    train(model, patterns[classes], classes, steps=200, lr=1e-2)
+    train(model, patterns[classes], classes, steps=120, lr=1e-2)
     assert model.log_prob(patterns, [0, 1, 2], k=100).mean() > -0.3
     assert model.log_prob(patterns, [1, 2, 0], k=100).mean() < -5
     drawn = model.sample(60, condition=2, seed=0)

@@ -266,14 +266,12 @@ def build_likelihood(
                 f"likelihood=discretized-logistic cannot model {space.describe()}: it needs ordered levels.",
                 f"Use likelihood={choose(space)}.",
             )
-        return DiscretizedLogistic(
-            space.shape, space.levels, mode, 0.25 if initial is None else initial, minimum
-        )
+        return DiscretizedLogistic(space.shape, space.levels, mode, 0.25 if initial is None else initial, minimum)
     if isinstance(space, Tokens):
         return Categorical(space.vocabulary, ordered=False)
     if not isinstance(space, Pixels) or space.levels > MAX_CATEGORICAL_LEVELS:
         raise InputError(
-            f"likelihood=categorical cannot model {space.describe()}: it needs at most {MAX_CATEGORICAL_LEVELS} levels.",
+            f"likelihood=categorical cannot model {space.describe()}: it takes up to {MAX_CATEGORICAL_LEVELS} levels.",
             f"Use likelihood={choose(space)}.",
         )
     return Categorical(space.levels, ordered=True)

@@ -52,9 +52,7 @@ class VAESettings(Settings):
         description="at the start, or for ever when fixed; none: 1 for reals, 0.25 for pixels in [-1, 1]",
     )
     minimum_scale: float = Field(1e-3, gt=0, description="lower bound of a scale that is not fixed")
-    kl_warmup: float = Field(
-        0.0, ge=0, le=1, description="fraction of the run in which the KL's weight grows to 1"
-    )
+    kl_warmup: float = Field(0.0, ge=0, le=1, description="fraction of the run in which the KL's weight grows to 1")
     condition_features: int = Field(64, gt=0, description="size of the condition's embedding")
     network: NetworkSettings = NetworkSettings()
     optimizer: OptimizerSettings = OptimizerSettings()
@@ -91,12 +89,8 @@ class VAE(Autoencoder):
         self.settings = settings
         networks = networks or {}
         name = choose(space) if settings.likelihood == "auto" else settings.likelihood
-        self.likelihood = build_likelihood(
-            name, space, settings.scale, settings.initial_scale, settings.minimum_scale
-        )
-        self.embedding = (
-            ConditionEmbedding(condition_space, settings.condition_features) if condition_space else None
-        )
+        self.likelihood = build_likelihood(name, space, settings.scale, settings.initial_scale, settings.minimum_scale)
+        self.embedding = ConditionEmbedding(condition_space, settings.condition_features) if condition_space else None
         features = settings.condition_features if condition_space else 0
         # One-hot tokens, and one matrix that maps them to a few numbers each.
         self.token_embedding = (
@@ -109,12 +103,8 @@ class VAE(Autoencoder):
         )
         code_numbers = GaussianPosterior.outputs(settings.posterior, settings.latent)
         decoded = (self.likelihood.outputs * space.shape[0], *space.shape[1:])
-        self.encoder = networks.get("encoder") or build_encoder(
-            shape, code_numbers, settings.network, features
-        )
-        self.decoder = networks.get("decoder") or build_decoder(
-            settings.latent, decoded, settings.network, features
-        )
+        self.encoder = networks.get("encoder") or build_encoder(shape, code_numbers, settings.network, features)
+        self.decoder = networks.get("decoder") or build_decoder(settings.latent, decoded, settings.network, features)
 
     # ------------------------------------------------------------------------------ the two networks
 
@@ -185,7 +175,7 @@ class VAE(Autoencoder):
 
     # ------------------------------------------------------------------------------ likelihood
 
-    def density(self, x: Tensor, condition: Any, noise: Noise, k: int = 1, draws: int = 1) -> LogProb:
+    def density(self, x: Tensor, condition: Any, noise: Noise, k: int = 1, draws: int = 1, **options: Any) -> LogProb:
         r"""A lower bound on log p(x | c).
 
         Args:
@@ -241,7 +231,7 @@ class VAE(Autoencoder):
 
     # ------------------------------------------------------------------------------ samples and codes
 
-    def draw(self, noise: Noise, condition: Any = None, decode: str = "draw") -> Tensor:
+    def draw(self, noise: Noise, condition: Any = None, decode: str = "draw", **options: Any) -> Tensor:
         """z ~ N(0, I), then x.
 
         Args:

@@ -24,11 +24,16 @@ class Constant(nn.Module):
 
 
 class VectorConditioner(ConditionalMLP):
-    """(x (n, d), embedding (n, features) or None) to (n, 2 d)."""
+    """(x (n, d), embedding (n, features) or None) to (n, 2 d).
+
+    ReLU, as in the paper: its kinks let narrow modes be told apart in a fraction of the steps that SiLU takes.
+    """
 
     def __init__(self, d: int, settings: NetworkSettings, features: int):
         width, depth = numbers("mlp", settings)
-        super().__init__(d, 2 * d, width, depth, features, zero_last=True, dropout=settings.dropout)
+        super().__init__(
+            d, 2 * d, width, depth, features, zero_last=True, dropout=settings.dropout, activation=F.relu
+        )
 
 
 class ImageConditioner(nn.Module):

@@ -28,7 +28,8 @@ from .flow import Flow
 class RealNVPSettings(Settings):
     """Options of `real-nvp`."""
 
-    layers: int = Field(8, ge=1, description="couplings of a vector; of an image, per scale and kind of mask")
+    layers: int = Field(8, ge=1, description="couplings of a flow of vectors")
+    couplings: int = Field(4, ge=1, description="of a flow of images, per scale and kind of mask")
     scales: int = Field(3, ge=0, description="times that an image is squeezed, where its size allows")
     scale_bound: float = Field(2.0, gt=0, description="largest log-scale of one layer, either way")
     actnorm: bool = Field(True, description="a learned scale and shift before each coupling, started from data")
@@ -103,7 +104,7 @@ class _Builder:
 
     def _alternating(self, shape: tuple[int, ...], kept: Tensor) -> list[Bijection]:
         layers: list[Bijection] = []
-        for i in range(self.settings.layers):
+        for i in range(self.settings.couplings):
             layers += self._coupling(shape, kept if i % 2 == 0 else ~kept)
         return layers
 

@@ -46,10 +46,11 @@ class GANSettings(BaseSettings):
     network: NetworkSettings = Field(NetworkSettings(), description="the generator's")
     discriminator_network: NetworkSettings = Field(NetworkSettings(), description="the discriminator's")
     optimizer: OptimizerSettings = Field(
-        OptimizerSettings(learning_rate=5e-4, betas=(0.5, 0.999)), description="the generator's"
+        OptimizerSettings(learning_rate=2e-4, betas=(0.5, 0.999), schedule="linear"), description="the generator's"
     )
     discriminator_optimizer: OptimizerSettings = Field(
-        OptimizerSettings(learning_rate=5e-4, betas=(0.5, 0.999)), description="the discriminator's"
+        OptimizerSettings(learning_rate=4e-4, betas=(0.5, 0.999), schedule="linear"),
+        description="the discriminator's: faster, so that it stays near its best answer (Heusel et al. 2017)",
     )
 
 
