@@ -147,6 +147,13 @@ class Real(Space):
 
 
 @dataclass(frozen=True)
+class Interval(Real):
+    """Real numbers in [-1, 1]: what pixels become without dequantization."""
+
+    kind: ClassVar[str] = "interval"
+
+
+@dataclass(frozen=True)
 class Pixels(Space):
     """Images of integers 0..levels-1: (channels, height, width), stored as uint8 (int32 above 256 levels)."""
 

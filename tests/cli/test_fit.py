@@ -95,7 +95,7 @@ def test_weights_of_another_run(cli: Cli, plane_run: Path) -> None:
 
 
 def test_interrupted_and_resumed(tmp_path: Path, cli: Cli) -> None:
-    words = ["fit", "ring:n=400", "--model", "vae", *SMALL, "--steps", "1000000", "--out", "long run", "--json"]
+    words = ["fit", "ring:n=400", "--model", "vae", *SMALL, "--steps", "50000", "--out", "long run", "--json"]
     process = subprocess.Popen(
         [sys.executable, "-m", "pushforward", *words], cwd=tmp_path, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"},

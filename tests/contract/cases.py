@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -226,5 +227,5 @@ def boundaries(case: Case) -> list[int]:
     """Rounds to stop after: the first, each end of a stage and the middle of the next, the last but one."""
     totals = [case.steps if s.rounds is None else s.rounds for s in case.build().stages()]
     ends = [sum(totals[: i + 1]) for i in range(len(totals))]
-    stops = {1, ends[-1] - 1, *ends[:-1], *(a + math.ceil((b - a) / 2) for a, b in zip(ends, ends[1:]))}
+    stops = {1, ends[-1] - 1, *ends[:-1], *(a + math.ceil((b - a) / 2) for a, b in itertools.pairwise(ends))}
     return sorted(k for k in stops if 0 < k < ends[-1])

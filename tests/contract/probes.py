@@ -21,7 +21,7 @@ from pushforward.game import Batch, Player, Stage
 from pushforward.likelihood import LogProb
 from pushforward.model import Autoencoder, Code, GenerativeModel
 from pushforward.noise import Noise
-from pushforward.spaces import Real, Space, Sphere, Tokens
+from pushforward.spaces import Real
 
 ADAM = OptimizerSettings(learning_rate=1e-2)
 

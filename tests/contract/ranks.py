@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pushforward.game import Batch, Player, Stage
+from pushforward.game import Batch, Player
 from pushforward.training import Engine
 from pushforward.training.records import Seat
 
@@ -107,8 +107,6 @@ def trained_names(case: Case) -> set[str]:
     """Names of the parameters, under which all ranks must agree (buffers may belong to a rank)."""
     model: nn.Module = case.build()
     return {name for name, _ in model.named_parameters()}
-
-
 
 
 if __name__ == "__main__":

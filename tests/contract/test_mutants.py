@@ -41,10 +41,11 @@ def spoiled(change: Callable[[dict[str, Any]], Any]) -> type[Checkpoints]:
 
 
 def without_buffers(name: str) -> Callable[[dict[str, Any]], Any]:
-    """Buffers as a new model has them."""
+    """Buffers as a new model has them (but for the conditions to sample from, which training does not move)."""
 
     def change(state: dict[str, Any]) -> None:
-        state["model"].update(dict(probe(name).build().named_buffers()))
+        buffers = probe(name).build().named_buffers()
+        state["model"].update({k: v for k, v in buffers if not k.startswith("conditions.")})
 
     return change
 
@@ -57,7 +58,7 @@ LOSSES: list[tuple[str, str, int, Callable[[dict[str, Any]], Any]]] = [
     ("start forgotten", "data-dependent-start", 4, lambda s: s["cursor"].update(started=False)),
     ("draw forgotten", "tokens", 4, lambda s: s["cursor"].update(draw=0)),
     ("round forgotten", "tokens", 4, lambda s: s["cursor"].update(round=0)),
-    ("stage forgotten", "cached-codes", 11, lambda s: s["cursor"].update(stage=0)),
+    ("stage forgotten", "cached-codes", 11, lambda s: s["cursor"].update(stage=0, started=False)),
     ("samples of the average forgotten", "growing", 6, lambda s: s["cursor"].update(seen=0)),
     ("optimizers forgotten", "tokens", 4, lambda s: s.update(optimizers=[])),
     ("average forgotten", "tokens", 4, raw_average),

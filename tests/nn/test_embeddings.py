@@ -8,6 +8,7 @@ import torch
 from pushforward.errors import InputError
 from pushforward.nn import ConditionEmbedding, TimeEmbedding
 from pushforward.nn.embeddings import Sinusoids
+from pushforward.nn.mlp import VectorField
 from pushforward.noise import BatchNoise, Noise
 from pushforward.spaces import Classes, Pixels, Real
 
@@ -30,6 +31,8 @@ def test_neighbouring_times_are_far_apart():
     a, b, c = Sinusoids(256)(near)
     assert (a - b).norm() > 5
     assert (a - c).norm() > 1  # one step of a thousand
+    a, b, _ = VectorField(2, 2, 16, 1).time.sinusoids(near)
+    assert (a - b).norm() > 1  # vectors use slower sinusoids; hundredths stay apart
     a, b, _ = Sinusoids(256, scale=1.0)(near)
     assert (a - b).norm() < 0.1
 

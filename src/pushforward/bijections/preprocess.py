@@ -21,7 +21,7 @@ from ..dataset import Dataset
 from ..likelihood import Bound
 from ..model import Resizable
 from ..noise import Noise
-from ..spaces import Pixels, Real, Space
+from ..spaces import Interval, Pixels, Real, Space
 
 
 class Preprocess(Resizable):
@@ -155,7 +155,7 @@ class Rescale(Preprocess):
     bound = None
 
     def __init__(self, space: Pixels):
-        super().__init__(space, Real(space.shape))
+        super().__init__(space, Interval(space.shape))
 
     def forward(self, x: Tensor, noise: Noise | None) -> tuple[Tensor, Tensor]:
         top = self.space.levels - 1  # type: ignore[attr-defined]

@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return out.fail("aborted.", None, 1)
         if isinstance(error, OSError):
             return _failed(out, f"{error.strerror or error}: {error.filename or ''}".rstrip(": ") + ".", None, 1)
-        return _failed(out, f"{type(error).__name__}: {error}", "This is a bug: --debug shows where.", 1)
+        return _failed(out, _sentence(f"{type(error).__name__}: {error}"), "This is a bug: --debug shows where.", 1)
 
 
 def _failed(out: Output, what: str, hint: str | None, code: int) -> int:

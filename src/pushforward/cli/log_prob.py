@@ -164,7 +164,7 @@ def _show(document: dict[str, Any]) -> None:
     examples = document["examples"]
     spread = document["mean_standard_error"]
     print(f"mean log-likelihood: {document['mean']:.4f}" + (f" ± {spread:.4f}" if spread is not None else ""))
-    print(f"kind: {document['kind']}" + (f" ({document['draws']} draws)" if document["draws"] else ""))
+    print(f"kind: {document['kind']}" + (f" ({document['draws']} draws)" if (document["draws"] or 1) > 1 else ""))
     print(f"unit: {document['unit']}")
     if document["mean_bits_per_dimension"] is not None:
         print(f"bits per dimension: {document['mean_bits_per_dimension']:.4f}")

@@ -21,6 +21,7 @@ from ..game import Batch, Player, Stage
 from ..likelihood import LogProb
 from ..model import GenerativeModel
 from ..noise import Noise
+from ..spaces import Space
 
 
 class Adapted(GenerativeModel):
@@ -48,6 +49,15 @@ class Adapted(GenerativeModel):
         self.density_options = dict(core.density_options)
         if preprocess.stochastic:
             self.density_options["dequantization_draws"] = 1
+
+    @property
+    def code_space(self) -> Space | None:
+        """The core's, as it is now: a core may learn the size of its codes by fitting (mixture components)."""
+        return self.core.code_space
+
+    @code_space.setter
+    def code_space(self, value: Space | None) -> None:
+        """The base class sets it; the core's stands."""
 
     def _condition(self, condition: Any) -> Any:
         if condition is None or self.preprocess_condition is None:

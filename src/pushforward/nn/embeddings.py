@@ -51,11 +51,16 @@ class TimeEmbedding(nn.Module):
     """Time t (n,) in [0, 1] to (n, features): a perceptron of its sinusoids and of t itself.
 
     The sinusoids tell neighbouring times apart; t itself lets the smooth dependence be learned without them.
+
+    Args:
+        features: numbers per example.
+        sinusoids: how many of them.
+        scale: of the fastest one, see `Sinusoids`.
     """
 
-    def __init__(self, features: int, sinusoids: int = 64):
+    def __init__(self, features: int, sinusoids: int = 64, scale: float = 1000.0):
         super().__init__()
-        self.sinusoids = Sinusoids(sinusoids)
+        self.sinusoids = Sinusoids(sinusoids, scale)
         self.first = nn.Linear(sinusoids + 1, features)
         self.second = nn.Linear(features, features)
 

@@ -186,7 +186,7 @@ def test_centres():
     "space, name",
     [
         (Pixels(1, 4, 4, 2), "bernoulli"),
-        (Pixels(1, 8, 8, 17), "categorical"),
+        (Pixels(1, 8, 8, 17), "discretized-logistic"),
         (Pixels(3, 8, 8, 256), "discretized-logistic"),
         (Tokens(5, 1000), "categorical"),
         (Real((2,)), "gaussian"),
@@ -194,13 +194,16 @@ def test_centres():
 )
 def test_auto_chooses_a_likelihood_of_the_space(space, name):
     assert choose(space) == name
-    build_likelihood(name, space)
+    likelihood = build_likelihood(name, space)
+    # Of the scales: predicted for pixels, one learned number for reals.
+    predicted = {"discretized-logistic": 2, "gaussian": 1, "bernoulli": 1, "categorical": 1000}
+    assert likelihood.outputs == predicted[name]
 
 
 @pytest.mark.parametrize(
     "name, space, message",
     [
-        ("bernoulli", Pixels(1, 8, 8, 17), "not a likelihood.*categorical"),
+        ("bernoulli", Pixels(1, 8, 8, 17), "not a likelihood.*discretized-logistic"),
         ("bernoulli", Pixels(3, 8, 8, 256), "not a likelihood.*discretized-logistic"),
         ("bernoulli", Real((2,)), "gaussian"),
         ("gaussian", Pixels(1, 8, 8, 256), "discretized-logistic"),

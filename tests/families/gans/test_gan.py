@@ -189,7 +189,7 @@ def test_gaussian_equilibrium(loss):
     data = Dataset(x, space=model.space)
     preprocess, fit = model.stages()
     preprocess.start(data, Noise.of(0, index=torch.arange(len(x))))
-    train(model.core, fit.data(data).all()[0], steps=1500)
+    train(model.core, fit.data(data).all()[0], steps=1000)
     model.eval()
     n = 20_000
     samples = model.sample(n, seed=1)

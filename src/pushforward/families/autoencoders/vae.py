@@ -39,12 +39,13 @@ class VAESettings(Settings):
     posterior: PosteriorName = Field("diagonal", description="covariance of q(z|x)")
     likelihood: Literal["auto"] | LikelihoodName = Field(
         "auto",
-        description="p(x|z); auto: bernoulli for 2 levels, categorical for up to 32 levels and for tokens, "
-        "discretized-logistic for more, gaussian for reals",
+        description="p(x|z); auto: bernoulli for pixels of 2 levels, discretized-logistic for more, categorical for "
+        "tokens, gaussian for reals",
     )
-    scale: ScaleMode = Field(
-        "learned",
-        description="of gaussian (one) and discretized-logistic (one a channel), or predicted from z",
+    scale: Literal["auto"] | ScaleMode = Field(
+        "auto",
+        description="of gaussian and discretized-logistic: fixed, learned (one, or one a channel), or per-dimension, "
+        "predicted from z; auto: learned for reals, per-dimension for pixels",
     )
     initial_scale: float | None = Field(
         None,
@@ -92,15 +93,11 @@ class VAE(Autoencoder):
         self.likelihood = build_likelihood(name, space, settings.scale, settings.initial_scale, settings.minimum_scale)
         self.embedding = ConditionEmbedding(condition_space, settings.condition_features) if condition_space else None
         features = settings.condition_features if condition_space else 0
-        # One-hot tokens, and one matrix that maps them to a few numbers each.
-        self.token_embedding = (
-            nn.Embedding(space.vocabulary, min(space.vocabulary, 32)) if isinstance(space, Tokens) else None
-        )
-        shape = (
-            (space.length * self.token_embedding.embedding_dim,)
-            if isinstance(space, Tokens) and self.token_embedding is not None
-            else space.shape
-        )
+        shape = space.shape
+        self.token_embedding: nn.Embedding | None = None
+        if isinstance(space, Tokens):  # one-hot tokens times a matrix: a few numbers each, side by side
+            self.token_embedding = nn.Embedding(space.vocabulary, min(space.vocabulary, 32))
+            shape = (space.length * self.token_embedding.embedding_dim,)
         code_numbers = GaussianPosterior.outputs(settings.posterior, settings.latent)
         decoded = (self.likelihood.outputs * space.shape[0], *space.shape[1:])
         self.encoder = networks.get("encoder") or build_encoder(shape, code_numbers, settings.network, features)

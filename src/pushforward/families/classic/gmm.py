@@ -37,9 +37,9 @@ from ...spaces import Classes, Real, Space
 
 Covariance = Literal["full", "tied", "diagonal", "spherical"]
 
-# Fits see at most this many numbers (128 MiB of float64), and full covariances at most this many per example:
-# beyond it one EM step over all rows takes seconds.
-_NUMBERS = 2**24
+# By default EM sees at most this many numbers, and the search for the components a quarter of them: minutes on one
+# core for images of 28x28. Full covariances take d^2 operations a row and component, so they end at 128 numbers.
+_NUMBERS = 2**23
 _FULL_DIMENSIONS = 128
 _GRID = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 20, 25, 32, 40, 50, 64, 80, 100, 128, 160, 200)
 
@@ -61,9 +61,11 @@ class GMMSettings(Settings):
     max_iterations: int = Field(100, ge=1, description="EM steps of one run")
     tolerance: float = Field(1e-3, gt=0, description="EM stops when a step gains fewer nats per example")
     max_rows: int | None = Field(
-        None, ge=2, description="rows that EM sees, drawn uniformly; None: as many as 2^24 numbers"
+        None, ge=2, description="rows that EM sees, drawn uniformly; None: as many as 2^23 numbers"
     )
-    search_rows: int = Field(10_000, ge=2, description="rows that the search for the components sees")
+    search_rows: int | None = Field(
+        None, ge=2, description="rows that the search for the components sees; None: as many as 2^21 numbers"
+    )
 
 
 class GMM(Resizable, GenerativeModel):
@@ -182,7 +184,8 @@ class GMM(Resizable, GenerativeModel):
         """(mixture, BIC): still unfitted, with the chosen number, where the search saw a part of the rows."""
         fixed = self.settings.components
         decided = fixed is not None and kind == self.settings.covariance
-        part = rows if decided else rows[: self.settings.search_rows]
+        limit = self.settings.search_rows or max(2, _NUMBERS // 4 // rows.shape[1])
+        part = rows if decided else rows[:limit]
         grid = [k for k in _GRID if k <= min(self.settings.max_components, len(part) // 2)] or [1]
         best: tuple[Any, float] | None = None
         worse = 0

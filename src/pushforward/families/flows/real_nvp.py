@@ -29,7 +29,7 @@ class RealNVPSettings(Settings):
     """Options of `real-nvp`."""
 
     layers: int = Field(8, ge=1, description="couplings of a flow of vectors")
-    couplings: int = Field(4, ge=1, description="of a flow of images, per scale and kind of mask")
+    couplings: int = Field(2, ge=1, description="of a flow of images, per scale and kind of mask")
     scales: int = Field(3, ge=0, description="times that an image is squeezed, where its size allows")
     scale_bound: float = Field(2.0, gt=0, description="largest log-scale of one layer, either way")
     actnorm: bool = Field(True, description="a learned scale and shift before each coupling, started from data")
