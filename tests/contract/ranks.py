@@ -21,7 +21,7 @@ from pushforward.training.records import Seat
 
 from . import probes
 from .cases import PROBES, TRAINED, Case, boundaries
-from .suite import play
+from .resume import play
 
 # On pixels the U-Nets take their time, and differ from the vector case in nothing that ranks could see.
 SHARED = [*PROBES, *(case for case in TRAINED if "-vector" in case.name)]

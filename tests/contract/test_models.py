@@ -13,6 +13,7 @@ from pushforward.training.run import load_model, save
 
 from . import suite
 from .cases import CONDITIONS, KINDS, RECIPES, TRAINED, Case, boundaries, fitted, quick
+from .resume import check_resume
 
 CHECKS = [
     suite.check_samples,
@@ -74,4 +75,4 @@ def test_saved_model_is_the_same(case: Case, tmp_path: Path) -> None:
 def test_resume_is_exact(case: Case, tmp_path: Path) -> None:
     if all(s.rounds == 0 for s in case.build().stages()):
         pytest.skip("fitted in closed form: there are no rounds to resume")
-    suite.check_resume(case, tmp_path, boundaries(case))
+    check_resume(case, tmp_path, boundaries(case))

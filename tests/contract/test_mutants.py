@@ -21,6 +21,7 @@ from pushforward.training.checkpoint import Checkpoints
 
 from . import probes, probes_discrete, suite
 from .cases import PROBES, Case
+from .resume import check_resume
 
 
 def probe(name: str) -> Case:
@@ -72,7 +73,7 @@ LOSSES: list[tuple[str, str, int, Callable[[dict[str, Any]], Any]]] = [
 @pytest.mark.parametrize("what, name, k, change", LOSSES, ids=[row[0] for row in LOSSES])
 def test_a_lost_piece_of_state_breaks_resume(what: str, name: str, k: int, change: Any, tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="resumed after"):
-        suite.check_resume(probe(name), tmp_path, [k], spoiled(change))
+        check_resume(probe(name), tmp_path, [k], spoiled(change))
 
 
 class Coupled(probes_discrete.SphereFlow):
@@ -159,4 +160,4 @@ class Unfrozen(probes_discrete.Quantized):
 
 def test_a_restless_stage_is_caught(tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="resumed after"):
-        suite.check_resume(replace(probe("cached-codes"), make=Unfrozen), tmp_path, [11])
+        check_resume(replace(probe("cached-codes"), make=Unfrozen), tmp_path, [11])

@@ -8,6 +8,7 @@ import pytest
 
 from . import suite
 from .cases import PROBES, Case, boundaries, fitted
+from .resume import check_resume
 
 CHECKS = [
     suite.check_samples,
@@ -45,4 +46,4 @@ def test_condition_frequencies(case: Case) -> None:
 
 @pytest.mark.parametrize("case", PROBES, ids=str)
 def test_resume_is_exact(case: Case, tmp_path: Path) -> None:
-    suite.check_resume(case, tmp_path, boundaries(case))
+    check_resume(case, tmp_path, boundaries(case))

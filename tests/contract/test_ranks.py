@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .cases import Case, couples_batch, scale
 from .ranks import SHARED, mutants, tensors, trained_names
-from .suite import difference, play
+from .resume import difference, play
 
 
 def disagreement(case: Case, results: list[dict[str, Any]]) -> float:

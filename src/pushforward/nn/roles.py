@@ -20,8 +20,8 @@ from .unet import UNet
 SIZES: dict[str, dict[str, tuple[int, int]]] = {
     "mlp": {"s": (128, 2), "m": (256, 3), "l": (512, 4)},
     "vector field": {"s": (128, 3), "m": (256, 4), "l": (512, 6)},
-    "convolutional": {"s": (24, 1), "m": (64, 2), "l": (128, 3)},
-    "unet": {"s": (24, 1), "m": (64, 2), "l": (128, 3)},
+    "convolutional": {"s": (32, 1), "m": (64, 2), "l": (128, 3)},
+    "unet": {"s": (32, 1), "m": (64, 2), "l": (128, 3)},
 }
 
 

