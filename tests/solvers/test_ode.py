@@ -114,9 +114,7 @@ def test_zero_length_and_empty_batches():
 
 def test_too_many_evaluations_is_an_error_with_a_way_out():
     with pytest.raises(PushforwardError, match="solver=midpoint"):
-        adaptive(
-            decay, torch.ones(1, 1), 0.0, 1.0, context=(torch.tensor([1e5]),), max_evaluations=500
-        )
+        adaptive(decay, torch.ones(1, 1), 0.0, 1.0, context=(torch.tensor([1e5]),), max_evaluations=500)
 
 
 def test_a_field_that_is_not_finite_is_an_error():

@@ -128,7 +128,7 @@ class Dequantize(Preprocess):
         self.onto, self.squeeze = onto, squeeze
 
     def forward(self, x: Tensor, noise: Noise | None) -> tuple[Tensor, Tensor]:
-        u = 0.5 if noise is None else noise.uniform(*self.space.shape)
+        u = 0.5 if noise is None else noise.uniform(*self.space.shape).to(x.device)
         y = (x.to(torch.float32) + u) / self.space.levels  # type: ignore[attr-defined]
         constant = -self.space.dimensions * math.log(self.space.levels)  # type: ignore[attr-defined]
         if self.onto == "symmetric":

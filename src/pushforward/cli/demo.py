@@ -69,7 +69,7 @@ def demo(
     effort = QUICK if quick else Effort()
     with explained(out):
         out.mkdir(parents=True, exist_ok=True)
-    digits, ring = load("digits"), load("ring")
+    digits, ring = load("digits"), load("ring:n=5000")
     expected = sum(effort.digits + effort.ring + 6 for model in MODELS if model not in ("gmm", "kde"))
     output.log(f"{len(MODELS)} models, about {clock(expected)}; everything goes to {out}/")
     rows, grids, clouds = [], {}, {}

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from ..bijections.preprocess import Preprocess
-from ..dataset import Dataset
+from ..dataset import Dataset, onto
 from ..errors import DensityUnavailable
 from ..game import Batch, Player, Stage
 from ..likelihood import LogProb
@@ -116,6 +116,8 @@ class Adapted(GenerativeModel):
         """The dataset as the core sees it."""
 
         def fn(x: Any, condition: Any, noise: Noise) -> tuple[Any, Any]:
+            # Data that is too large for the model's device is moved there batch by batch.
+            x, condition = onto(x, self.device), onto(condition, self.device)
             return None if x is None else self._data(x, noise)[0], self._condition(condition)
 
         return data.map(fn, self.core.space, self.core.condition_space)
@@ -123,7 +125,7 @@ class Adapted(GenerativeModel):
     def batch(self, x: Any, condition: Any = None, *, seed: int | None = None) -> Batch:
         batch = super().batch(x, condition, seed=seed)
         with torch.no_grad():
-            z, _ = self.preprocess_data(batch.x, batch.noise)
+            z, _ = self._data(batch.x, batch.noise)
             return batch.replace(x=z, condition=self._condition(batch.condition))
 
     def players(self) -> Sequence[Player]:

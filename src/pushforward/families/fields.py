@@ -40,9 +40,7 @@ class ConditionalField(nn.Module):
         super().__init__()
         features = condition_features if condition_space else 0
         self.shape = shape
-        self.embedding = (
-            ConditionEmbedding(condition_space, features, condition_dropout) if condition_space else None
-        )
+        self.embedding = ConditionEmbedding(condition_space, features, condition_dropout) if condition_space else None
         self.field = field if field is not None else build_field(shape, network, features)
 
     def context(self, condition: Any, n: int, noise: Noise | None = None) -> tuple[Tensor, ...]:
@@ -60,9 +58,7 @@ class ConditionalField(nn.Module):
             )
         return out.to(x.dtype)  # bf16 ends here
 
-    def guided(
-        self, condition: Any, n: int, scale: float
-    ) -> tuple[Callable[..., Tensor], Sequence[Tensor]]:
+    def guided(self, condition: Any, n: int, scale: float) -> tuple[Callable[..., Tensor], Sequence[Tensor]]:
         """A field with classifier-free guidance, and its context: `field(x, t, *context)`.
 
         .. math:: u + s\\,(c - u)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from pushforward.config import validate
 from pushforward.errors import InputError
-from pushforward.families.autoencoders.posteriors import GaussianPosterior
+from pushforward.families.autoencoders.posteriors import GaussianPosterior, active_units
 from pushforward.families.autoencoders.vae import VAE, VAESettings
 from pushforward.game import Batch
 from pushforward.model import Code
@@ -30,6 +30,12 @@ def vae(space: Space, condition_space: Space | None = None, networks: Any = None
 
 def noise(n: int, seed: int = 0) -> Noise:
     return Noise.of(seed, index=torch.arange(n))
+
+
+def ring(n: int) -> Tensor:
+    """Eight Gaussians of standard deviation 0.1 on the unit circle."""
+    angle = 2 * math.pi * torch.arange(n) / 8
+    return torch.stack([angle.cos(), angle.sin()], 1) + 0.1 * torch.randn(n, 2)
 
 
 class Constant(nn.Module):
@@ -84,7 +90,7 @@ def test_reaches_the_likelihood_of_probabilistic_pca():
     best = -0.5 * (d * math.log(2 * math.pi) + values[:k].log().sum() + (d - k) * noise_variance.log() + d)
     outputs = GaussianPosterior.outputs("full", k)
     networks = {"encoder": nn.Linear(d, outputs), "decoder": nn.Linear(k, d)}
-    model = vae(Real((d,)), latent=k, posterior="full", networks=networks)
+    model = vae(Real((d,)), latent=k, posterior="full", scale="learned", networks=networks)
     train(model, x, steps=1000, batch_size=250, lr=0.03)
     elbo = model.log_prob(x, draws=50)
     assert elbo.bound == "lower"
@@ -171,8 +177,7 @@ def test_bound_does_not_depend_on_chunks(k, monkeypatch):
 @pytest.mark.parametrize("scale", ["learned", "per-dimension"])
 def test_bound_integrates_to_at_most_one(scale):
     """Eight Gaussians on a ring, briefly trained: the importance-weighted bound on a fine grid over [-2.5, 2.5]^2."""
-    angle = 2 * math.pi * torch.arange(8).repeat(250) / 8
-    x = 1.4 * torch.stack([angle.cos(), angle.sin()], 1) + 0.15 * torch.randn(2000, 2)
+    x = 1.4 * ring(2000)
     model = vae(Real((2,)), latent=2, scale=scale, network={"width": 64, "depth": 1})
     train(model, x, steps=400, batch_size=200, lr=6e-3)
     side, half = 100, 2.5
@@ -354,5 +359,14 @@ def test_networks_of_the_wrong_shape_are_named(networks, message):
 def test_recipe_validates_and_builds():
     settings = resolve("vae").settings
     assert isinstance(settings, VAESettings)
-    model = VAE(settings, Pixels(1, 8, 8, 17))
-    assert model.code_space == Real((settings.latent,))
+    for space, latent in ((Real((2,)), 2), (Real((20,)), 8), (Pixels(1, 8, 8, 17), 8), (Pixels(3, 32, 32), 32)):
+        assert VAE(settings, space).code_space == Real((latent,))
+
+
+def test_gaussian_decoder_does_not_start_in_collapse():
+    """Eight Gaussians on a ring: with the code unused the bound is that of one Gaussian, -2.84 nats."""
+    x = ring(2000) / 0.707
+    model = vae(Real((2,)), latent=2, scale="learned", network={"width": 64, "depth": 1})
+    train(model, x, steps=300, batch_size=200, lr=5e-3)
+    assert active_units(model.encode(x)) == 2
+    assert model.log_prob(x).mean() > -2.84 + 0.7

@@ -20,7 +20,10 @@ from tests.helpers import train
 SMALL = {"width": 16, "depth": 1}
 
 
-def build(space=Real((2,)), condition=None, field=None, **settings):
+PLANE = Real((2,))
+
+
+def build(space=PLANE, condition=None, field=None, **settings):
     networks = {} if field is None else {"field": field}
     return DDPM(DDPMSettings.model_validate({"network": SMALL, **settings}), space, condition, networks)
 
@@ -99,7 +102,9 @@ def test_float64():
 # ------------------------------------------------------------------------------------------ the bound
 
 
-@pytest.mark.parametrize("variance, schedule", [("fixed-large", "linear"), ("fixed-small", "linear"), ("auto", "cosine")])
+@pytest.mark.parametrize(
+    "variance, schedule", [("fixed-large", "linear"), ("fixed-small", "linear"), ("auto", "cosine")]
+)
 def test_bound_is_the_truth_less_the_path_s_divergence(variance, schedule):
     # E[log p - bound] = KL(q(x_T) || N(0, I)) + sum_k E KL(q(x_{k-1} | x_k) || p(x_{k-1} | x_k)), whose means agree for
     # an exact field, so that each is a KL of Gaussians that differ in variance only.
@@ -155,7 +160,7 @@ def test_the_bound_of_pixels_is_a_bound():
     values = torch.linspace(-1, 1, levels, dtype=torch.float64)
 
     def expected(x, ab):
-        logits = p.log() - (x.double().unsqueeze(-1) - ab.unsqueeze(-1).sqrt() * values) ** 2 / (2 - 2 * ab.unsqueeze(-1))
+        logits = p.log() - (x.double()[..., None] - ab[..., None].sqrt() * values) ** 2 / (2 - 2 * ab[..., None])
         return (logits.softmax(-1) * values).sum(-1)
 
     space = Pixels(1, 1, 1, levels=levels)

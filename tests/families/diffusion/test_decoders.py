@@ -36,7 +36,10 @@ def test_tails_have_no_floor(level, mean):
     with mpmath.workdps(60):
         truth = float(mpmath.log((mpmath.erfc(-high / mpmath.sqrt(2)) - mpmath.erfc(-low / mpmath.sqrt(2))) / 2))
     ours = discretized_gaussian_log_prob(
-        torch.tensor([[level]]), torch.tensor([[mean]], dtype=torch.float64), torch.tensor(std**2, dtype=torch.float64), 256
+        torch.tensor([[level]]),
+        torch.tensor([[mean]], dtype=torch.float64),
+        torch.tensor(std**2, dtype=torch.float64),
+        256,
     )
     assert float(ours) == pytest.approx(truth, rel=1e-9)
 

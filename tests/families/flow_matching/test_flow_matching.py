@@ -19,7 +19,10 @@ from tests.helpers import train
 SMALL = {"width": 16, "depth": 1}
 
 
-def build(space=Real((2,)), condition=None, field=None, **settings):
+PLANE = Real((2,))
+
+
+def build(space=PLANE, condition=None, field=None, **settings):
     networks = {} if field is None else {"field": field}
     return FlowMatching(FlowMatchingSettings.model_validate({"network": SMALL, **settings}), space, condition, networks)
 
@@ -134,7 +137,7 @@ def test_the_exact_flow_is_affine_with_the_right_covariance(options):
 def test_samples_of_the_exact_field(solver):
     x = exact().sample(4000, seed=0, solver=solver, steps=200 if solver == "euler" else 50)
     assert torch.allclose(x.mean(0), TRUTH.mean, atol=0.08)
-    assert torch.allclose(torch.cov(x.T), TRUTH.covariance_matrix, atol=0.1)
+    assert torch.allclose(torch.cov(x.T), TRUTH.covariance_matrix, atol=0.15)
 
 
 def test_codes_come_back_and_are_the_base():
@@ -167,7 +170,14 @@ def test_samples_do_not_depend_on_the_batch(space, solver):
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"steps": 10}, {"solver": "rk4", "steps": 6}, {"solver": "heun"}, {"solver": "dopri5"}, {"solver": "euler", "steps": 100}],
+    [
+        {},
+        {"steps": 10},
+        {"solver": "rk4", "steps": 6},
+        {"solver": "heun"},
+        {"solver": "dopri5"},
+        {"solver": "euler", "steps": 100},
+    ],
 )
 def test_likelihood_is_within_its_stated_error(options):
     x = draws(TRUTH, 500)

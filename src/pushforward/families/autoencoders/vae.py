@@ -35,22 +35,26 @@ from .posteriors import GaussianPosterior, PosteriorName, standard_normal_log_pr
 class VAESettings(Settings):
     """Settings of a VAE."""
 
-    latent: int = Field(16, gt=0, description="dimensions of the code")
+    latent: int | None = Field(
+        None,
+        gt=0,
+        description="dimensions of the code; none: an eighth of the data's, within 8 to 32, and never more than those",
+    )
     posterior: PosteriorName = Field("diagonal", description="covariance of q(z|x)")
     likelihood: Literal["auto"] | LikelihoodName = Field(
         "auto",
         description="p(x|z); auto: bernoulli for pixels of 2 levels, discretized-logistic for more, categorical for "
         "tokens, gaussian for reals",
     )
-    scale: Literal["auto"] | ScaleMode = Field(
-        "auto",
+    scale: ScaleMode = Field(
+        "per-dimension",
         description="of gaussian and discretized-logistic: fixed, learned (one, or one a channel), or per-dimension, "
-        "predicted from z; auto: learned for reals, per-dimension for pixels",
+        "predicted from z",
     )
     initial_scale: float | None = Field(
         None,
         gt=0,
-        description="at the start, or for ever when fixed; none: 1 for reals, 0.25 for pixels in [-1, 1]",
+        description="at the start, or for ever when fixed; none: 0.1 for reals, 0.25 for pixels in [-1, 1]",
     )
     minimum_scale: float = Field(1e-3, gt=0, description="lower bound of a scale that is not fixed")
     kl_warmup: float = Field(0.0, ge=0, le=1, description="fraction of the run in which the KL's weight grows to 1")
@@ -86,8 +90,9 @@ class VAE(Autoencoder):
         condition_space: Space | None = None,
         networks: Mapping[str, nn.Module] | None = None,
     ):
-        super().__init__(space, condition_space, Real((settings.latent,)))
-        self.settings = settings
+        latent = settings.latent or min(space.dimensions, max(8, min(32, space.dimensions // 8)))
+        super().__init__(space, condition_space, Real((latent,)))
+        self.settings, self.latent = settings, latent
         networks = networks or {}
         name = choose(space) if settings.likelihood == "auto" else settings.likelihood
         self.likelihood = build_likelihood(name, space, settings.scale, settings.initial_scale, settings.minimum_scale)
@@ -98,10 +103,10 @@ class VAE(Autoencoder):
         if isinstance(space, Tokens):  # one-hot tokens times a matrix: a few numbers each, side by side
             self.token_embedding = nn.Embedding(space.vocabulary, min(space.vocabulary, 32))
             shape = (space.length * self.token_embedding.embedding_dim,)
-        code_numbers = GaussianPosterior.outputs(settings.posterior, settings.latent)
+        code_numbers = GaussianPosterior.outputs(settings.posterior, latent)
         decoded = (self.likelihood.outputs * space.shape[0], *space.shape[1:])
         self.encoder = networks.get("encoder") or build_encoder(shape, code_numbers, settings.network, features)
-        self.decoder = networks.get("decoder") or build_decoder(settings.latent, decoded, settings.network, features)
+        self.decoder = networks.get("decoder") or build_decoder(latent, decoded, settings.network, features)
 
     # ------------------------------------------------------------------------------ the two networks
 
@@ -126,11 +131,10 @@ class VAE(Autoencoder):
     def _posterior(self, x: Tensor, embedding: Tensor | None) -> GaussianPosterior:
         y = self._network_input(x)
         numbers = self.encoder(y) if embedding is None else self.encoder(y, embedding)
-        d = self.settings.latent
-        wanted = (len(x), GaussianPosterior.outputs(self.settings.posterior, d))
+        wanted = (len(x), GaussianPosterior.outputs(self.settings.posterior, self.latent))
         if tuple(numbers.shape) != wanted:
             raise InputError(f"the encoder gives shape {tuple(numbers.shape)}.", f"It must give {wanted}.")
-        return GaussianPosterior.of(_at_least_float32(numbers), d)
+        return GaussianPosterior.of(_at_least_float32(numbers), self.latent)
 
     def _decode(self, z: Tensor, embedding: Tensor | None) -> Tensor:
         """The likelihood's numbers (n, outputs, *shape)."""
@@ -145,7 +149,7 @@ class VAE(Autoencoder):
         """log p(x | z) at one draw of z, and the KL divergence in closed form; each (n,), nats."""
         embedding = self._embed(condition, len(x))
         q = self._posterior(x, embedding)
-        z, _ = q.draw(noise.normal(self.settings.latent, dtype=q.mean.dtype))
+        z, _ = q.draw(noise.normal(self.latent, dtype=q.mean.dtype))
         return self.likelihood.log_prob(x, self._decode(z, embedding)), q.kl()
 
     # ------------------------------------------------------------------------------ training
@@ -206,7 +210,7 @@ class VAE(Autoencoder):
 
     def log_weights(self, x: Tensor, condition: Any, noise: Noise, k: int) -> Tensor:
         """log p(x | z_i) + log p(z_i) - log q(z_i | x) of k draws, (k, n). Each is one sampled ELBO."""
-        n, d = len(x), self.settings.latent
+        n, d = len(x), self.latent
         embedding = self._embed(condition, n)
         q = self._posterior(x, embedding)
         # Drawn one by one and decoded in groups, so that memory is bounded and the numbers do not depend on it.
@@ -237,7 +241,7 @@ class VAE(Autoencoder):
         """
         if decode not in ("draw", "mean"):
             raise InputError(f"decode is {decode!r}.", "Known: draw, mean.")
-        z = noise.normal(self.settings.latent, dtype=self.dtype)
+        z = noise.normal(self.latent, dtype=self.dtype)
         return self.generate(z, condition, noise if decode == "draw" else None)
 
     def generate(self, z: Tensor, condition: Any, noise: Noise | None) -> Tensor:
@@ -248,11 +252,11 @@ class VAE(Autoencoder):
     def infer(self, x: Tensor, condition: Any, noise: Noise | None) -> Tensor:
         """The mean of q(z | x, c), or with noise a draw from it."""
         q = self.approximate_posterior(x, condition)
-        return q.mean if noise is None else q.draw(noise.normal(self.settings.latent, dtype=q.mean.dtype))[0]
+        return q.mean if noise is None else q.draw(noise.normal(self.latent, dtype=q.mean.dtype))[0]
 
     def posterior(self, x: Any, condition: Any, noise: Noise) -> Code:
         q = self.approximate_posterior(x, condition)
-        z, log_q = q.draw(noise.normal(self.settings.latent, dtype=q.mean.dtype))
+        z, log_q = q.draw(noise.normal(self.latent, dtype=q.mean.dtype))
         return Code(z, log_q, z)
 
     def log_likelihood(self, x: Any, code: Code, condition: Any = None) -> Tensor:

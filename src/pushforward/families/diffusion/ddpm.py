@@ -72,8 +72,8 @@ class DDPM(GenerativeModel):
         settings: see `DDPMSettings`.
         space: `Real` or `Pixels`.
         condition_space: a class or a vector, or None.
-        networks: "field", your own module: field(x, t, [embedding]) gives the predicted noise, of the shape of x. Pixels
-            arrive in [-1, 1]; t = 1 - k/T.
+        networks: "field", your own module: field(x, t, [embedding]) gives the predicted noise, of the shape of x.
+            Pixels arrive in [-1, 1]; t = 1 - k/T.
     """
 
     Settings = DDPMSettings
@@ -130,7 +130,7 @@ class DDPM(GenerativeModel):
         """t = 1 - k/T, (n,)."""
         if isinstance(k, int):
             return x.new_full((len(x),), 1 - k / self.schedule.steps)
-        return (1 - k.double() / self.schedule.steps).to(x.dtype)
+        return 1 - k.to(x.dtype) / self.schedule.steps
 
     def _denoiser(
         self, condition: Any, n: int, guidance: float = 1.0, clip: bool | None = None
@@ -152,9 +152,8 @@ class DDPM(GenerativeModel):
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """L_simple, the mean over examples and numbers (eq. 14), at a uniform step for each example."""
         x0 = self._to_reals(batch.x, self.dtype)
-        # In float64: a float32 uniform can round up to T steps too many.
-        u = batch.noise.uniform(1, dtype=torch.float64)[:, 0]
-        k = 1 + (u * self.schedule.steps).long()
+        T = self.schedule.steps
+        k = 1 + (batch.noise.uniform(1)[:, 0] * T).long().clamp_max(T - 1)
         epsilon = batch.noise.normal(*self.space.shape, dtype=x0.dtype)
         signal, noise = self.schedule.signal_and_noise(k, x0)
         x = signal * x0 + noise * epsilon
@@ -240,7 +239,8 @@ class DDPM(GenerativeModel):
             steps, weights = self._draw_steps(noise.uniform(bound_steps, dtype=torch.float64))
         # The decoder's entropy is a constant that would only inflate the standard error.
         variance = -torch.expm1(self.schedule.at(1, x0)).to(x0.device)
-        constant = 0.0 if self.bounded else -0.5 * self.space.dimensions * float(torch.log(2 * math.pi * math.e * variance))
+        entropy = 0.5 * self.space.dimensions * float(torch.log(2 * math.pi * math.e * variance))
+        constant = 0.0 if self.bounded else -entropy
         terms = []
         for k in steps.unbind(1):
             epsilon = noise.normal(*self.space.shape, dtype=x0.dtype)

@@ -121,9 +121,7 @@ class FlowMatching(GenerativeModel):
 
     # ------------------------------------------------------------------------------ sampling and codes
 
-    def draw(
-        self, noise: Noise, condition: Any = None, *, guidance: float = 1.0, **solver: Any
-    ) -> Tensor:
+    def draw(self, noise: Noise, condition: Any = None, *, guidance: float = 1.0, **solver: Any) -> Tensor:
         """Samples (n, *space.shape).
 
         Raises:
@@ -157,6 +155,7 @@ class FlowMatching(GenerativeModel):
         steps: int = 50,
         atol: float = 1e-5,
         rtol: float = 1e-5,
+        **_: Any,
     ) -> LogProb:
         """log p(x), by integrating x and its density back to the base.
 
@@ -174,7 +173,7 @@ class FlowMatching(GenerativeModel):
         if isinstance(probes, bool) or not isinstance(probes, int) or probes < 1:
             raise InputError(f"probes is {probes!r}.", "It must be a whole number of at least 1.")
         if solver != "dopri5" and (isinstance(steps, bool) or not isinstance(steps, int) or steps < 2):
-            raise InputError(f"steps is {steps!r}.", "A likelihood takes at least 2: its error comes from half of them.")
+            raise InputError(f"steps is {steps!r}.", "A likelihood takes at least 2: half of them give its error.")
         exact = divergence == "exact" or (divergence == "auto" and self.space.dimensions <= EXACT_DIMENSIONS)
         signs = None if exact else noise.signs(probes, *self.space.shape, dtype=x.dtype)
         context = self.network.context(condition, len(x))

@@ -11,8 +11,7 @@ The model is implicit: samples, but no density and no codes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
@@ -25,15 +24,8 @@ from ...game import Batch, Player
 from ...model import GenerativeModel
 from ...nn import ConditionEmbedding, critic, decoder
 from ...noise import Noise
-from ...spaces import Pixels, Real, Space
+from ...spaces import Interval, Pixels, Real, Space
 from . import objectives
-
-
-@dataclass(frozen=True)
-class Interval(Real):
-    """Real numbers in [-1, 1], of any shape: what `Rescale` makes of pixels, and `tanh` of a generator's output."""
-
-    kind: ClassVar[str] = "interval"
 
 
 class GANSettings(BaseSettings):
@@ -91,11 +83,7 @@ class GAN(GenerativeModel):
     @classmethod
     def preprocess(cls, space: Space, settings: Any) -> Any:
         """Pixels to [-1, 1] without noise, for there is no density to keep; real data standardized."""
-        if not isinstance(space, Pixels):
-            return default_preprocess(space, cls.supports)
-        rescale = Rescale(space)
-        rescale.codomain = Interval(space.shape)
-        return rescale
+        return Rescale(space) if isinstance(space, Pixels) else default_preprocess(space, cls.supports)
 
     def forward_generator(self, noise: Noise, condition: Any) -> Tensor:
         """G(z, c), (n, *space.shape), with z drawn from `noise`."""
