@@ -174,7 +174,9 @@ class BatchNoise(Noise):
     def _draw(self, shape: Sequence[int], normal: bool, dtype: torch.dtype) -> Tensor:
         self.counter += 1
         seed = mix_seed(self.seed, self.counter)
-        numbers = _global_batch(torch.empty(0, device=self._device), seed, self.total, math.prod(shape), normal, dtype == torch.float64)
+        numbers = _global_batch(
+            torch.empty(0, device=self._device), seed, self.total, math.prod(shape), normal, dtype == torch.float64
+        )
         return numbers[self.lo : self.hi].view(len(self), *shape).to(dtype)
 
     def uniform(self, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:

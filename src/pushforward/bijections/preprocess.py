@@ -121,9 +121,7 @@ class Dequantize(Preprocess):
     bound = "lower"
     stochastic = True
 
-    def __init__(
-        self, space: Pixels, onto: Literal["symmetric", "logit"] = "symmetric", squeeze: float = 0.05
-    ):
+    def __init__(self, space: Pixels, onto: Literal["symmetric", "logit"] = "symmetric", squeeze: float = 0.05):
         super().__init__(space, Real(space.shape))
         self.onto, self.squeeze = onto, squeeze
 
@@ -159,9 +157,7 @@ class Rescale(Preprocess):
 
     def forward(self, x: Tensor, noise: Noise | None) -> tuple[Tensor, Tensor]:
         top = self.space.levels - 1  # type: ignore[attr-defined]
-        return x.to(torch.float32) * (2.0 / top) - 1, torch.zeros(
-            len(x), dtype=torch.float64, device=x.device
-        )
+        return x.to(torch.float32) * (2.0 / top) - 1, torch.zeros(len(x), dtype=torch.float64, device=x.device)
 
     def inverse(self, z: Tensor) -> Tensor:
         top = self.space.levels - 1  # type: ignore[attr-defined]

@@ -33,12 +33,8 @@ class Adapted(GenerativeModel):
         condition_preprocess: the condition's, or None when the core takes conditions as they are.
     """
 
-    def __init__(
-        self, core: GenerativeModel, preprocess: Preprocess, condition_preprocess: Preprocess | None = None
-    ):
-        condition_space = (
-            condition_preprocess.space if condition_preprocess is not None else core.condition_space
-        )
+    def __init__(self, core: GenerativeModel, preprocess: Preprocess, condition_preprocess: Preprocess | None = None):
+        condition_space = condition_preprocess.space if condition_preprocess is not None else core.condition_space
         super().__init__(preprocess.space, condition_space, core.code_space)
         if core.space != preprocess.codomain:
             raise ValueError(f"the core models {core.space}, the preprocessing gives {preprocess.codomain}")
@@ -77,9 +73,7 @@ class Adapted(GenerativeModel):
     def draw(self, noise: Noise, condition: Any = None, **options: Any) -> Any:
         return self.preprocess_data.inverse(self.core.draw(noise, self._condition(condition), **options))
 
-    def density(
-        self, x: Any, condition: Any, noise: Noise, dequantization_draws: int = 1, **options: Any
-    ) -> LogProb:
+    def density(self, x: Any, condition: Any, noise: Noise, dequantization_draws: int = 1, **options: Any) -> LogProb:
         pre = self.preprocess_data
         if pre.bound is None:
             raise DensityUnavailable(
@@ -101,9 +95,7 @@ class Adapted(GenerativeModel):
             draws = first.draws or 1
         bound = first.bound if pre.bound == "exact" else "lower"
         terms = {**first.terms, "preprocessing": log_det} if len(parts) == 1 else {}
-        return replace(
-            first, values=values.mean(0), bound=bound, standard_error=error, draws=draws, terms=terms
-        )
+        return replace(first, values=values.mean(0), bound=bound, standard_error=error, draws=draws, terms=terms)
 
     def infer(self, x: Any, condition: Any, noise: Noise | None) -> Any:
         z, _ = self._data(x, noise)

@@ -77,7 +77,11 @@ def dry_run(
         model,
         data.describe(),
         parameters,
-        {n: sum(p.numel() for p in m.parameters()) for n, m in _core(built).named_children() if any(True for _ in m.parameters())},
+        {
+            n: sum(p.numel() for p in m.parameters())
+            for n, m in _core(built).named_children()
+            if any(True for _ in m.parameters())
+        },
         min(settled.batch_size, len(data.train)),
         0 if closed else settled.steps,
         memory,

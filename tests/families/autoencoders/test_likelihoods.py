@@ -195,9 +195,9 @@ def test_centres():
 def test_auto_chooses_a_likelihood_of_the_space(space, name):
     assert choose(space) == name
     likelihood = build_likelihood(name, space)
-    # Of the scales: predicted for pixels, one learned number for reals.
-    predicted = {"discretized-logistic": 2, "gaussian": 1, "bernoulli": 1, "categorical": 1000}
-    assert likelihood.outputs == predicted[name]
+    # Location and scale of each number, or a probability of each value.
+    expected = {"discretized-logistic": 2, "gaussian": 2, "bernoulli": 1, "categorical": 1000}
+    assert likelihood.outputs == expected[name]
 
 
 @pytest.mark.parametrize(

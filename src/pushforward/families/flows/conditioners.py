@@ -31,9 +31,7 @@ class VectorConditioner(ConditionalMLP):
 
     def __init__(self, d: int, settings: NetworkSettings, features: int):
         width, depth = numbers("mlp", settings)
-        super().__init__(
-            d, 2 * d, width, depth, features, zero_last=True, dropout=settings.dropout, activation=F.relu
-        )
+        super().__init__(d, 2 * d, width, depth, features, zero_last=True, dropout=settings.dropout, activation=F.relu)
 
 
 class ImageConditioner(nn.Module):
