@@ -6,6 +6,7 @@ message go through the same objects.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, TypeVar
 
@@ -139,10 +140,8 @@ def parse_overrides(items: Iterable[str]) -> dict[str, Any]:
         except yaml.YAMLError:
             value = text
         if isinstance(value, str):  # YAML 1.1 reads 1e-4 as text
-            try:
+            with contextlib.suppress(ValueError):
                 value = float(value)
-            except ValueError:
-                pass
         node[leaf] = value
     return tree
 

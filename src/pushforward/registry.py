@@ -40,8 +40,8 @@ class Recipe(Settings):
     likelihood: Literal["exact density", "lower bound", "estimate", "implicit"]
     summary: str = Field(description="what it is good for, one sentence")
     source: list[str] = Field(description="papers, with equation numbers where the code follows them")
-    settings: dict[str, Any] = {}
-    training: dict[str, Any] = {}
+    settings: dict[str, Any] = Field(default_factory=dict)
+    training: dict[str, Any] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,7 @@ def demo(
     rows, grids, clouds = [], {}, {}
     held_out = digits.test.all(limit=effort.scored)[0]
     grids["data"] = image_grid(digits.train.all(limit=effort.pictures)[0], space=digits.space)
-    clouds["data"] = ring.test.all()[0]
+    clouds["data"] = ring.train.all(limit=effort.points)[0]
     begun = time.monotonic()
     for k, name in enumerate(MODELS):
         output.log(f"[{k + 1}/{len(MODELS)}] {name}")

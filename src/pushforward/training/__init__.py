@@ -1,7 +1,7 @@
 """The engine and everything around a fit: stages, checkpoints, run folders, progress."""
 
 from .engine import Engine
-from .fit import Fit, fit, run_fit
+from .fitting import Fit, fit, run_fit
 from .plan import Plan, choose_model, dry_run
 from .records import Interrupted, Record
 from .run import Run, default_folder, latest_run, list_runs, load_model, open_run, remove_run, save

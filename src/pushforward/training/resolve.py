@@ -13,7 +13,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -101,6 +101,11 @@ class Cost:
     validation_seconds: float  # one held-out evaluation
     activation_bytes: int  # kept for the backward pass, at the run's batch size
 
+    @property
+    def round_seconds(self) -> float:
+        """Of one round of each stage."""
+        return self.user_seconds + sum(seconds for _, seconds in self.fixed_rounds)
+
     def total(self, steps: int, validations: int) -> float:
         fixed = sum(rounds * seconds for rounds, seconds in self.fixed_rounds)
         held_out = validations * self.validation_seconds if self.user_seconds else 0.0
@@ -118,10 +123,13 @@ def measure(
     validation: Dataset | None,
     settings: TrainingSettings,
     seconds: float = 1.0,
-    compiled: bool | None = None,
+    only_rounds: bool = False,
 ) -> Cost:
-    """Play a few rounds of every stage on a copy of the model; the model itself is untouched."""
-    trial = settings.model_copy(update={"steps": 10**9, "compile": settings.compile if compiled is None else compiled})
+    """Play a few rounds of every stage on a copy of the model; the model itself is untouched.
+
+    `only_rounds`: leave the memory and the held-out evaluation out.
+    """
+    trial = settings.model_copy(update={"steps": 10**9})
     scratch = Engine(copy.deepcopy(model), data, trial, validation=validation)
     scratch.stages = list(scratch.model.stages())
     cost = Cost(0.0, [], 0.0, 0.0, 0)
@@ -141,11 +149,12 @@ def measure(
             scratch.seats = [scratch._seat(p) for p in stage.players()] if total else []
             if not scratch.seats:
                 continue
-            cost.activation_bytes = max(cost.activation_bytes, _activations(scratch, s, stage, seen, total))
+            if not only_rounds:
+                cost.activation_bytes = max(cost.activation_bytes, _activations(scratch, s, stage, seen, total))
             rate = _time_rounds(scratch, s, stage, seen, total, seconds)
             if stage.rounds is None:
                 cost.user_seconds += rate
-                held_out = scratch._held_out(stage)
+                held_out = None if only_rounds else scratch._held_out(stage)
                 if held_out is not None:
                     begun = time.perf_counter()
                     scratch._validate(s, stage, held_out)
@@ -156,17 +165,17 @@ def measure(
 
 
 def _time_rounds(engine: Engine, s: int, stage: Any, data: Dataset | None, total: int, seconds: float) -> float:
-    """Median seconds of a round: two to warm up, then for `seconds`, at least 3 and at most 200."""
+    """Median seconds of a round: two to warm up, then for `seconds` (at most 200 rounds); slow ones are cut short."""
     times: list[float] = []
     begun = time.perf_counter()
-    while len(times) < 5 or (time.perf_counter() - begun < seconds and len(times) < 202):
+    while (spent := time.perf_counter() - begun) < seconds or len(times) < 5:
+        if len(times) >= 202 or (times and spent > 2 * seconds + 0.1):
+            break
         t = time.perf_counter()
         engine._round(s, stage, data, max(total, 1))
         _synchronize(engine.device)
         times.append(time.perf_counter() - t)
-        if len(times) >= 3 and time.perf_counter() - begun > 4 * seconds:
-            break
-    return statistics.median(times[2:]) if len(times) > 2 else times[-1]
+    return statistics.median(times[2:] or times[-1:])
 
 
 def _activations(engine: Engine, s: int, stage: Any, data: Dataset | None, total: int) -> int:
@@ -222,17 +231,17 @@ def settle(
         most = torch.get_num_threads()
         choice = most
         if model.device.type == "cpu" and most > 1 and trains:
+            # One thread often beats two on small models, and always on a busy machine.
             short = 0.5 if budget is None else min(1.0, budget / 30)
-            costs = {}
-            for count in (1, most):
-                with threads(count):
-                    costs[count] = measure(model, data, validation, settings, seconds=short)
-            fixed = {n: c.user_seconds + sum(r for _, r in c.fixed_rounds) for n, c in costs.items()}
-            choice = min(fixed, key=lambda n: fixed[n])
-            cost = costs[choice]
-            log(
-                f"threads: {choice} (a round takes {1e3 * fixed[1]:.1f} ms with 1, {1e3 * fixed[most]:.1f} with {most})"
-            )
+            with threads(1):
+                cost = measure(model, data, validation, settings, seconds=short)
+            with threads(most):
+                many = measure(model, data, validation, settings, seconds=short, only_rounds=True)
+            one, all_ = cost.round_seconds, many.round_seconds
+            choice = 1 if one <= all_ else most
+            if choice == most:
+                cost = replace(cost, user_seconds=many.user_seconds, fixed_rounds=many.fixed_rounds)
+            log(f"threads: {choice} (a round takes {1e3 * one:.1f} ms with 1, {1e3 * all_:.1f} ms with {most})")
         update["threads"] = choice
     if budget is not None and trains:
         if cost is None:
