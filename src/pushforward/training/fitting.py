@@ -168,8 +168,13 @@ def run_fit(
         reporter = Progress(
             None if folder is None or _rank() else folder / "log.txt",
             show=progress and _rank() == 0 and log is None,
+            sink=log,
         )
-        say = log or reporter.log
+        say = reporter.log
+        name = config.model
+        reporter.log(
+            f"{'resuming' if resume else 'fitting'} {name} on {data.name}, pushforward {__version__}", only_file=True
+        )
         stack.callback(reporter.close)
         accelerator = make_accelerator(config.training, where)
         _move(built, accelerator.device)
@@ -299,6 +304,7 @@ def _play(
             "parameters": sum(p.numel() for p in model.parameters()),
         }
         _finish(model, folder, metrics, status, state)
+    reporter.log(f"{state} after {steps:,} steps in {seconds:.1f} s. {verdict}", only_file=True)
     if failure is not None:
         raise failure
     return Fit(model, folder, verdict, config, steps, seconds, engine.skipped, engine.history)

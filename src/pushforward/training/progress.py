@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -24,6 +25,7 @@ class Progress:
         log_file: also gets every line with its time; None keeps nothing.
         show: False prints nothing.
         stream: a terminal gets a bar; anything else a line every `seconds`.
+        sink: takes the log lines instead of the stream.
     """
 
     def __init__(
@@ -33,8 +35,9 @@ class Progress:
         show: bool = True,
         stream: TextIO | None = None,
         seconds: float = 5.0,
+        sink: Callable[[str], None] | None = None,
     ):
-        self.log_file, self.show, self.seconds = log_file, show, seconds
+        self.log_file, self.show, self.seconds, self.sink = log_file, show, seconds, sink
         self.stream = stream if stream is not None else sys.stderr
         self.held_out: float | None = None
         self._bar: Any = None
@@ -44,14 +47,19 @@ class Progress:
         self._last = (0, time.monotonic())
         self._rate = 0.0
 
-    def log(self, text: str) -> None:
+    def log(self, text: str, *, only_file: bool = False) -> None:
+        """A line for the user, and for the log file."""
         if self.log_file is not None:
             stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
             with open(self.log_file, "a", encoding="utf-8") as file:
                 file.write(f"{stamp} {text}\n")
-        if not self.show:
+        if only_file:
             return
-        if self._bar is not None:
+        if self.sink is not None:
+            self.sink(text)
+        elif not self.show:
+            return
+        elif self._bar is not None:
             self._bar.console.print(text, highlight=False, markup=False, soft_wrap=True)
         else:
             print(text, file=self.stream, flush=True)
