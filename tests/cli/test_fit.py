@@ -28,7 +28,7 @@ def test_a_dry_run_tells_the_cost_and_writes_nothing(cli: Cli, tmp_path: Path) -
     model = build("vae", Real((2,), names=("x", "y")), overrides={"network": {"width": 16, "depth": 1}})
     assert plan["parameters"] == sum(p.numel() for p in model.parameters())
     assert plan["data"]["sizes"] == {"train": 320, "validation": 40, "test": 40}
-    assert plan["steps"] == 4 * 320 / 128
+    assert plan["steps"] == 4 * 320 / plan["batch_size"]
     assert plan["memory_bytes"] > 24 * plan["parameters"] and plan["seconds"] > 0
     text = cli(*RING, "--dry-run").out
     for word in ("shape (2,)", "parameters", "memory", "time", "nothing was written"):

@@ -193,7 +193,7 @@ class KDE(Resizable, GenerativeModel):
         target.fill_(math.exp(best))
         if at_edge and target is self.bandwidth and self.settings.kernel == "gaussian":
             warnings.warn(
-                f"kde: the bandwidth stopped at its lower bound {math.exp(best):.3g}, a thousandth of Scott's rule: "
+                f"kde: the bandwidth stopped at its lower bound {math.exp(best):.3g}: "
                 "the data are (nearly) repeated points. Likelihoods describe the repetition.",
                 stacklevel=2,
             )

@@ -34,8 +34,8 @@ class RealNVPSettings(Settings):
     scale_bound: float = Field(2.0, gt=0, description="largest log-scale of one layer, either way")
     actnorm: bool = Field(True, description="a learned scale and shift before each coupling, started from data")
     preprocess: str = Field("logit", pattern="^(logit|symmetric)$", description="of pixels, after dequantization")
-    network: NetworkSettings = NetworkSettings()
-    optimizer: OptimizerSettings = OptimizerSettings()
+    network: NetworkSettings = NetworkSettings(depth=1)
+    optimizer: OptimizerSettings = OptimizerSettings(learning_rate=3e-3, clip=5.0)
 
 
 class RealNVP(Flow):
