@@ -55,28 +55,32 @@ def mix_seed(*parts: int) -> int:
     return state & ((1 << 63) - 1)
 
 
-# An opaque operator: 64-bit constants overflow inside torch.compile's generated code, and tracing the hash would
-# break graphs.
-@torch.library.custom_op("pushforward::bits", mutates_args=())
 def _bits(key: Tensor, counter: int, count: int) -> Tensor:
+    """(n, count) 64-bit words of the examples with keys (n,), at one call number."""
     row = _mix(key + _signed(counter * _MIX_1))
     return _mix(row[:, None] + torch.arange(1, count + 1, device=key.device) * _GOLDEN)
 
 
-@_bits.register_fake
-def _(key: Tensor, counter: int, count: int) -> Tensor:
-    return key.new_empty(key.shape[0], count)
-
-
-@torch.library.custom_op("pushforward::global_batch", mutates_args=())
 def _global_batch(like: Tensor, seed: int, total: int, count: int, normal: bool, double: bool) -> Tensor:
+    """(total, count) normal or uniform numbers of torch's generator, on the device of `like`."""
     generator = torch.Generator(like.device).manual_seed(seed)
     dtype = torch.float64 if double else torch.float32
     draw = torch.randn if normal else torch.rand
     return draw(total, count, generator=generator, dtype=dtype, device=like.device)
 
 
-@_global_batch.register_fake
+# Opaque operators for torch.compile: 64-bit constants overflow inside its generated code, and tracing the hash would
+# break graphs. Eager code calls the functions themselves: the first call of an operator imports all of torch._dynamo.
+_bits_op = torch.library.custom_op("pushforward::bits", _bits, mutates_args=())
+_global_batch_op = torch.library.custom_op("pushforward::global_batch", _global_batch, mutates_args=())
+
+
+@_bits_op.register_fake
+def _(key: Tensor, counter: int, count: int) -> Tensor:
+    return key.new_empty(key.shape[0], count)
+
+
+@_global_batch_op.register_fake
 def _(like: Tensor, seed: int, total: int, count: int, normal: bool, double: bool) -> Tensor:
     return torch.empty(total, count, dtype=torch.float64 if double else torch.float32, device=like.device)
 
@@ -114,7 +118,8 @@ class Noise:
 
     def _words(self, count: int) -> Tensor:
         self.counter += 1
-        return _bits(self.key, self.counter, count)
+        bits = _bits_op if torch.compiler.is_compiling() else _bits
+        return bits(self.key, self.counter, count)
 
     def uniform(self, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
         """U(0, 1), open at both ends, (n, *shape)."""
@@ -174,7 +179,8 @@ class BatchNoise(Noise):
     def _draw(self, shape: Sequence[int], normal: bool, dtype: torch.dtype) -> Tensor:
         self.counter += 1
         seed = mix_seed(self.seed, self.counter)
-        numbers = _global_batch(
+        draw = _global_batch_op if torch.compiler.is_compiling() else _global_batch
+        numbers = draw(
             torch.empty(0, device=self._device), seed, self.total, math.prod(shape), normal, dtype == torch.float64
         )
         return numbers[self.lo : self.hi].view(len(self), *shape).to(dtype)

@@ -114,7 +114,9 @@ def test_weights_that_changed_are_refused(run: Path, tmp_path: Path) -> None:
 def test_init_takes_the_weights_of_another_run(run: Path) -> None:
     fit = run_fit("real-nvp", "ring:n=2000", steps=1, init=run, settings=SMALL, progress=False)
     other = pf.open_run(run).model
-    moved = [float((a - b).detach().abs().max()) for a, b in zip(fit.model.parameters(), other.parameters()) if a.numel()]
+    moved = [
+        float((a - b).detach().abs().max()) for a, b in zip(fit.model.parameters(), other.parameters()) if a.numel()
+    ]
     assert max(moved) < 0.05
     with pytest.raises(InputError, match="no weight has the name and shape"):
         run_fit("vae", "ring:n=2000", steps=1, init=run, settings=SMALL, progress=False)

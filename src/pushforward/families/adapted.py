@@ -104,6 +104,9 @@ class Adapted(GenerativeModel):
     def generate(self, z: Any, condition: Any, noise: Noise | None) -> Any:
         return self.preprocess_data.inverse(self.core.generate(z, self._condition(condition), noise))
 
+    def _chunk(self, batch_size: int | None, n: int) -> int:
+        return min(super()._chunk(batch_size, n), self.core._chunk(batch_size, n))
+
     def map_data(self, data: Dataset) -> Dataset:
         """The dataset as the core sees it."""
 
