@@ -18,11 +18,15 @@ SAMPLE_FILES = (".png", ".csv", ".parquet", ".npz", ".npy")
 
 
 def open_model(path: Path, device: str, output: Output) -> tuple[Run, Any]:
-    """A run and its model on the device. What had to be worked around is logged."""
+    """A run and its model on the device, with the threads that its fit measured. Work-arounds are logged."""
+    import torch
+
     from ..training import open_run
     from ..training.resolve import choose_device
 
     run = open_run(path)
+    if isinstance(run.config.training.threads, int):
+        torch.set_num_threads(run.config.training.threads)
     model = run.model.to(choose_device(device))
     for note in run.notes:
         output.log(f"{path}: {note}")

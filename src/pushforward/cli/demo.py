@@ -65,6 +65,7 @@ def demo(
     from ..data import load
     from ..data.pictures import image_grid
     from ..training.files import explained
+    from ..training.resolve import threads
 
     effort = QUICK if quick else Effort()
     with explained(out):
@@ -82,13 +83,15 @@ def demo(
         row = Row(name)
         rows.append(row)
         try:
-            model = _fit(name, digits, out, effort.digits, row)
-            samples = _sample(model, effort.pictures, row)
-            grids[name] = image_grid(samples, space=digits.space)
-            grids[name].save(out / f"digits-{name}.png")
-            _score(model, held_out, row)
-            plane = _fit(name, ring, out, effort.ring)
-            clouds[name] = plane.sample(effort.points, seed=0, **plane.preview)
+            fitted = _fit(name, digits, out, effort.digits, row)
+            with threads(fitted.config.training.threads):
+                samples = _sample(fitted.model, effort.pictures, row)
+                grids[name] = image_grid(samples, space=digits.space)
+                grids[name].save(out / f"digits-{name}.png")
+                _score(fitted.model, held_out, row)
+            fitted = _fit(name, ring, out, effort.ring)
+            with threads(fitted.config.training.threads):
+                clouds[name] = fitted.model.sample(effort.points, seed=0, **fitted.model.preview)
             _ring_picture(clouds[name], ring, out / f"ring-{name}.png")
         except Exception as error:  # one model's failure must not hide the others
             row.problem = str(error).split("\n")[0] or type(error).__name__
@@ -121,7 +124,7 @@ def _fit(name: str, data: Any, out: Path, budget: float, row: Row | None = None)
     )
     if row is not None:
         row.train_seconds = fitted.seconds
-    return fitted.model
+    return fitted
 
 
 def _sample(model: Any, n: int, row: Row) -> Any:

@@ -25,7 +25,8 @@ PLANE = Real((2,))
 
 def build(space=PLANE, condition=None, field=None, **settings):
     networks = {} if field is None else {"field": field}
-    return DDPM(DDPMSettings.model_validate({"network": SMALL, **settings}), space, condition, networks)
+    settings = {"network": SMALL, "schedule": "linear", **settings}
+    return DDPM(DDPMSettings.model_validate(settings), space, condition, networks)
 
 
 class Exact(nn.Module):
