@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ..noise import Noise
-from ..paths import Schedule, diffuse, epsilon_from_x0, posterior
+from ..paths import Schedule, epsilon_from_x0, posterior
 
 Denoiser = Callable[[Tensor, int], Tensor]
 
@@ -80,20 +80,35 @@ def ddim_inverse(denoise: Denoiser, x: Tensor, schedule: Schedule, grid: Sequenc
               \hat\varepsilon = \hat\varepsilon(x_k, k), \quad
               \hat x_0 = (x_s - \sqrt{1 - \bar\alpha_s}\, \hat\varepsilon) / \sqrt{\bar\alpha_s}
 
-    by fixed-point iteration, which begins with the noise found at the step before (the usual inversion is its first
-    iterate).
+    by fixed-point iteration in the noise, which begins with the noise of the step before (the usual inversion is the
+    first iterate). Near T the map is close to a multiple of the identity, which contracts slowly; one secant for each
+    example removes that (Anderson 1965, "Iterative procedures for nonlinear integral equations", with one step back).
     """
     epsilon: Tensor | None = None
     for s, k in pairwise(reversed(grid)):
         a, earlier = schedule.at(k, x), schedule.at(s, x)
-
-        def move(epsilon: Tensor, x: Tensor = x, a: Tensor = a, earlier: Tensor = earlier) -> Tensor:
-            x0 = (x - (-torch.expm1(earlier)).sqrt() * epsilon) * (-0.5 * earlier).exp()
-            return diffuse(x0, epsilon, a)
-
-        guess = x if epsilon is None else move(epsilon)
+        shrink = (0.5 * (a - earlier)).exp()
+        turn = (-torch.expm1(a)).sqrt() - shrink * (-torch.expm1(earlier)).sqrt()
+        trial = torch.zeros_like(x) if epsilon is None else epsilon
+        previous: tuple[Tensor, Tensor] | None = None
         for _ in range(iterations):
-            epsilon = epsilon_from_x0(guess, denoise(guess, k), a)
-            guess = move(epsilon)
-        x = guess
+            guess = shrink * x + turn * trial
+            value = epsilon_from_x0(guess, denoise(guess, k), a)
+            residual = value - trial
+            trial = value
+            if previous is not None:
+                trial = value - _secant(residual, previous[0]) * (value - previous[1])
+            previous = residual, value
+        epsilon = trial
+        x = shrink * x + turn * epsilon
     return x
+
+
+def _secant(residual: Tensor, before: Tensor) -> Tensor:
+    """How far to go back from one image to the one before, (n, 1, ..., 1): it minimizes the residual in between.
+
+    Bounded, so that residuals that are only rounding errors cannot be amplified.
+    """
+    change = (residual - before).flatten(1)
+    theta = (residual.flatten(1) * change).sum(1) / change.square().sum(1).clamp_min(1e-30)
+    return theta.clamp(-4, 0.5).view(-1, *[1] * (residual.ndim - 1))

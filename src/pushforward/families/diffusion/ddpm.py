@@ -41,8 +41,8 @@ class DDPMSettings(Settings):
     """Settings of a DDPM."""
 
     timesteps: int = Field(1000, ge=2, description="T, steps of the diffusion")
-    # Ho et al.'s linear schedule has three of its thousand steps below a noise of 0.1 where the cosine has many times
-    # that: fine structure of small data is learned late or never.
+    # Half of Ho et al.'s linear schedule is nearly pure noise; the cosine has twice as many steps at the small noises
+    # where clusters part and pixels get their levels, and learns those sooner.
     schedule: Literal["linear", "cosine"] = Field("cosine", description="how fast the data is destroyed")
     variance: Literal["auto", "fixed-small", "fixed-large"] = Field(
         "auto", description="of the reverse steps; auto: small for pixels, large for reals"
