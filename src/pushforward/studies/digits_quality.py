@@ -66,11 +66,11 @@ STUDY = Study(
     models=(
         Entry("gmm"),
         Entry("kde"),
-        Entry("real-nvp", {"steps": 300}),
-        Entry("flow-matching", {"steps": 4000}, targets=_GOOD),
-        Entry("ddpm", {"steps": 4000}, targets=_GOOD),
+        Entry("real-nvp", {"steps": 250}),
+        Entry("flow-matching", {"steps": 1500}, targets=_GOOD),
+        Entry("ddpm", {"steps": 2000}, targets=_GOOD),
         Entry("vae", {"steps": 2500, "settings": {"latent": 6}}, targets=_GOOD),
-        Entry("gan", {"steps": 2000}),
+        Entry("gan", {"steps": 1500}),
     ),
     values={
         "top_probability": f"mean over {SAMPLES:,} samples of the largest one-against-the-rest probability",
