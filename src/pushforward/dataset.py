@@ -105,6 +105,10 @@ class Dataset:
         """This data seen through `fn(x, condition, noise)`, applied (and its noise redrawn) at each visit."""
         return Mapped(self, fn, space, condition_space)
 
+    def conditions(self) -> Any:
+        """The conditions of all rows, without reading x where they are kept apart."""
+        return self.all()[1] if self.condition is None else self.condition
+
     def all(self, seed: int = 0, limit: int | None = None) -> tuple[Any, Any]:
         """(x, condition) of the first `limit` rows, or of all of them."""
         index = torch.arange(min(len(self), limit or len(self)), device=self.device)

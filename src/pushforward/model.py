@@ -114,6 +114,7 @@ class GenerativeModel(nn.Module):
     supports: ClassVar[tuple[type[Space], ...]] = (Real,)
     options: Mapping[str, Any] = {}
     density_options: Mapping[str, Any] = {}
+    option_words: Mapping[str, tuple[str, ...]] = {}  # words that a numeric option takes as well ("all")
     preview: Mapping[str, Any] = {}  # sampling options for quick pictures during training
 
     # `sample` and `log_prob` work on at most this many numbers at a time, unless a batch_size is given.
@@ -212,20 +213,25 @@ class GenerativeModel(nn.Module):
         Raises:
             InputError: n < 1, an unknown option, an unknown or misplaced condition.
         """
-        _check_options(options, self.options, "sampling")
+        settled = _checked_options(options, self.options, self.option_words, "sampling")
         n = _positive(n, "number of samples")
         condition = self.check_condition(condition, n, required=False)
         seed = int(torch.randint(2**62, ())) if seed is None else int(seed)
         index = torch.arange(n, device=self.device)
-        if self.conditions is not None and condition is None:
-            condition = self.conditions.draw(Noise.of(seed, 1, index=index))
+        if condition is None:
+            condition = self.draw_conditions(n, seed)
         noise = Noise.of(seed, index=index)
-        settled = {**self.options, **options}
         with evaluating(self):
             parts = [
                 self.draw(noise[i], rows(condition, i), **settled) for i in index.split(self._chunk(batch_size, n))
             ]
         return join(parts)
+
+    def draw_conditions(self, n: int, seed: int) -> Any:
+        """The conditions (n, ...) that `sample(n, seed=seed)` draws from the training frequencies, or None."""
+        if self.conditions is None:
+            return None
+        return self.conditions.draw(Noise.of(seed, 1, index=torch.arange(n, device=self.device)))
 
     @torch.no_grad()
     def log_prob(
@@ -245,12 +251,11 @@ class GenerativeModel(nn.Module):
         Raises:
             DensityUnavailable: the model is implicit. InputError: wrong shapes, values, options.
         """
-        _check_options(options, self.density_options, "log_prob")
+        settled = _checked_options(options, self.density_options, self.option_words, "log_prob")
         x, condition = self._check_data(x, condition)
         n = count(x)
         index = torch.arange(n, device=self.device)
         noise = Noise.of(int(seed), 2, index=index)
-        settled = {**self.density_options, **options}
         with evaluating(self):
             parts = [
                 self.density(rows(x, i), rows(condition, i), noise[i], **settled)
@@ -286,9 +291,8 @@ class GenerativeModel(nn.Module):
     def remember_conditions(self, data: Dataset) -> None:
         """Keep the training conditions (class frequencies, or up to 4096 rows) for `sample(n)` without one."""
         if self.conditions is not None:
-            _, condition = data.all()
             index = torch.arange(len(data))
-            self.conditions.remember(condition, Noise.of(0, 97, index=index))
+            self.conditions.remember(data.conditions(), Noise.of(0, 97, index=index))
 
     def initialize(self, x: Any, condition: Any = None) -> None:
         """For your own training loop: what the engine does before the first round (statistics of the
@@ -385,6 +389,10 @@ def _class_indices(condition: Any, space: Classes) -> Any:
             if not space.names and value.lstrip("-").isdigit():
                 return int(value)
             raise InputError(f"unknown condition {value!r}.", did_you_mean(value, space.names))
+        if not isinstance(value, (int, np.integer, Tensor)) or int(value) != value:
+            raise InputError(
+                f"condition {value!r} is not a class.", f"Classes are integers 0 to {space.count - 1}, or names."
+            )
         return int(value)
 
     if isinstance(condition, str):
@@ -400,10 +408,24 @@ def _positive(value: int, name: str) -> int:
     return int(value)
 
 
-def _check_options(given: Mapping[str, Any], known: Mapping[str, Any], what: str) -> None:
-    for name in given:
+def _checked_options(
+    given: Mapping[str, Any], known: Mapping[str, Any], words: Mapping[str, tuple[str, ...]], what: str
+) -> dict[str, Any]:
+    """The defaults with the given options laid on them, each of its default's type (or one of its words)."""
+    settled = dict(known)
+    for name, value in given.items():
         if name not in known:
             raise InputError(f"unknown {what} option {name!r}.", did_you_mean(name, known))
+        default = known[name]
+        if isinstance(default, (int, float)) and value not in words.get(name, ()) and value is not None:
+            kind = "a whole number" if isinstance(default, int) else "a number"
+            whole = isinstance(default, int) and not (isinstance(value, (int, float)) and value == int(value))
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or whole:
+                also = "".join(f", or {word}" for word in words.get(name, ()))
+                raise InputError(f"{name} is {value!r}.", f"It must be {kind}{also}.")
+            value = type(default)(value)
+        settled[name] = value
+    return settled
 
 
 @dataclass

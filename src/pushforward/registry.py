@@ -101,6 +101,11 @@ def resolve(name: str, overrides: Mapping[str, Any] | None = None) -> Config:
     """
     r = recipe(name)
     overrides = dict(overrides or {})
+    for group in ("training", "model"):
+        if not isinstance(overrides.get(group) or {}, Mapping):
+            raise InputError(
+                f"{group} = {overrides[group]!r}: {group} is a group of options.", f"Example: {group}.NAME=..."
+            )
     training = merge(r.training, overrides.pop("training", {}) or {})
     settings = merge(r.settings, overrides.pop("model", {}) or {})
     return Config(
@@ -108,6 +113,17 @@ def resolve(name: str, overrides: Mapping[str, Any] | None = None) -> Config:
         validate(model_class(name).Settings, merge(settings, overrides), name),
         validate(TrainingSettings, training, "training"),
     )
+
+
+def check_groups(overrides: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A copy of nested overrides. Raises InputError where a group of options was given a value."""
+    found = dict(overrides or {})
+    for group in ("training", "model"):
+        if not isinstance(found.get(group) or {}, Mapping):
+            raise InputError(
+                f"{group} = {found[group]!r}: {group} is a group of options.", f"Write {group}.NAME=VALUE."
+            )
+    return found
 
 
 def build(

@@ -177,7 +177,7 @@ def test_inverse_of_ddim(steps):
     grid = LINEAR.grid(steps)
     code = ddim_inverse(denoise, x, LINEAR, grid, iterations=200)
     assert torch.allclose(ddim(denoise, code, LINEAR, grid), x, atol=1e-8)
-    # Three iterations, the default, are enough when steps are not very long.
+    # Four iterations, the default, are enough when steps are not very long.
     code = ddim_inverse(denoise, x, LINEAR, grid)
     assert float((ddim(denoise, code, LINEAR, grid) - x).abs().max()) < (0.05 if steps == 10 else 1e-5)
 

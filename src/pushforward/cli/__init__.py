@@ -51,6 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         message = getattr(error, "format_message", None)
         if callable(message):  # bad usage, found by the parser (typer keeps the class to itself)
             return out.fail(_sentence(message()), _help_line(error), getattr(error, "exit_code", 2))
+        if type(error).__name__ == "OutOfMemoryError":  # torch's, which is not imported here
+            return _failed(
+                out, "out of memory on the device.", "Use smaller batches, fewer samples or --device cpu.", 1
+            )
         if type(error).__name__ == "Abort":
             return out.fail("aborted.", None, 1)
         if isinstance(error, OSError):

@@ -99,10 +99,11 @@ def write_codes(path: Path, codes: Any, condition: Any) -> None:
     """`.npz`: arrays `codes` and `condition`; `.npy`: codes; `.csv`: codes as columns z1, z2, ..."""
     import numpy as np
 
+    from ..data.write import replacing
     from ..training.files import explained
 
-    array = codes.numpy()
-    with explained(path):
+    array, final = codes.numpy(), path
+    with explained(final), replacing(final) as path:
         if path.suffix == ".npz":
             np.savez(path, codes=array, **({} if condition is None else {"condition": condition.numpy()}))
         elif path.suffix == ".npy":

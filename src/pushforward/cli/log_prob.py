@@ -144,6 +144,7 @@ def write_values(path: Path, examples: list[dict[str, Any]]) -> None:
     import pyarrow.csv
     import pyarrow.parquet
 
+    from ..data.write import replacing
     from ..training.files import explained, write_json
     from .output import plain
 
@@ -151,7 +152,8 @@ def write_values(path: Path, examples: list[dict[str, Any]]) -> None:
         write_json(path, plain(examples))
         return
     columns = {name: np.asarray([row[name] for row in examples]) for name in examples[0]}
-    with explained(path):
+    final = path
+    with explained(final), replacing(final) as path:
         if path.suffix == ".npz":
             np.savez(path, **columns)  # type: ignore[arg-type]
         elif path.suffix == ".csv":

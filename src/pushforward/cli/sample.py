@@ -74,11 +74,7 @@ def _conditions(model: Any, wanted: Any, n: int, seed: int) -> Any:
         return None
     given = model.check_condition(wanted, n, required=False)
     if given is None:
-        import torch
-
-        from ..noise import Noise
-
-        given = model.conditions.draw(Noise.of(seed, 1, index=torch.arange(n, device=model.device)))
+        given = model.draw_conditions(n, seed)
     return _cpu(given)
 
 

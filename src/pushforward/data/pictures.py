@@ -354,5 +354,8 @@ def _robust_limits(axis: Axes, values: np.ndarray) -> None:
 def _save(figure: Figure, path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+    from .write import replacing
+
     FigureCanvasAgg(figure)
-    figure.savefig(path, format="png")
+    with replacing(Path(path)) as beside:
+        figure.savefig(beside, format="png")

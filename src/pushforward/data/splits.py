@@ -50,6 +50,9 @@ class View(Dataset):
     def bytes(self) -> int:
         return self.n * math.prod(self.space.shape) * self.space.dtype.itemsize
 
+    def conditions(self) -> Any:
+        return rows(self.condition, self.index)
+
     def subset(self, index: Tensor) -> Dataset:
         """The rows `index` of this view, again without a copy."""
         return View(self.x, self.condition, self.index[index], space=self.space, condition_space=self.condition_space)

@@ -16,7 +16,7 @@ from torch import nn
 
 from ..bijections.preprocess import Preprocess
 from ..dataset import Dataset, onto
-from ..errors import DensityUnavailable
+from ..errors import DensityUnavailable, InputError
 from ..game import Batch, Player, Stage
 from ..likelihood import LogProb
 from ..model import GenerativeModel
@@ -41,7 +41,7 @@ class Adapted(GenerativeModel):
         self.core = core
         self.preprocess_data = preprocess
         self.preprocess_condition = condition_preprocess
-        self.options, self.preview = core.options, core.preview
+        self.options, self.preview, self.option_words = core.options, core.preview, core.option_words
         self.density_options = dict(core.density_options)
         if preprocess.stochastic:
             self.density_options["dequantization_draws"] = 1
@@ -80,6 +80,8 @@ class Adapted(GenerativeModel):
                 f"{type(self.core).__name__} has no density for {self.space.describe()}.",
                 "For likelihoods fit real-nvp, flow-matching or vae.",
             )
+        if dequantization_draws < 1:
+            raise InputError(f"dequantization_draws is {dequantization_draws}.", "It must be at least 1.")
         condition = self._condition(condition)
         parts = []
         for _ in range(dequantization_draws):
@@ -148,5 +150,4 @@ class Adapted(GenerativeModel):
 def _conditions(data: Dataset) -> Dataset:
     """The conditions of `data` as a dataset of their own."""
     assert data.condition_space is not None
-    _, condition = data.all()
-    return Dataset(condition, space=data.condition_space)
+    return Dataset(data.conditions(), space=data.condition_space)

@@ -71,7 +71,7 @@ def ddim(
     return x
 
 
-def ddim_inverse(denoise: Denoiser, x: Tensor, schedule: Schedule, grid: Sequence[int], iterations: int = 3) -> Tensor:
+def ddim_inverse(denoise: Denoiser, x: Tensor, schedule: Schedule, grid: Sequence[int], iterations: int = 4) -> Tensor:
     r"""The :math:`x_T` from which `ddim` (eta = 0, the same grid) gives x.
 
     A DDIM step evaluates the model at its start, which is unknown here, so each step back solves

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .files import damage, write_folder, write_text
+from .files import damage, explained, write_folder, write_text
 from .state import flatten, read_tensors, unflatten, write_tensors
 
 
@@ -31,8 +31,14 @@ class Checkpoints:
 
     def save(self, step: int, state: dict[str, Any], extra_ranks: dict[int, Path] | None = None) -> str:
         """Write the state as checkpoint `step`, then drop old ones. Returns its name."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        with explained(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for left in self.folder.glob("step_*.tmp"):  # of a process that was killed
+                shutil.rmtree(left, ignore_errors=True)
         name = f"step_{step:08d}"
+        # The state is a function of the step: replacing an intact checkpoint would only put it at risk.
+        if (self.folder / name).is_dir() and damage(self.folder / name) is None:
+            return name
 
         def fill(folder: Path) -> None:
             model = {k: v.detach() for k, v in state["model"].items()}

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from ..config import TrainingSettings
 from ..dataset import Dataset, batch_rows, onto
-from ..errors import TrainingFailed
+from ..errors import InputError, TrainingFailed
 from ..game import Batch, Player, Stage, sum_losses
 from ..model import GenerativeModel, evaluating
 from ..noise import BatchNoise, Noise, mix_seed
@@ -76,7 +76,6 @@ class Engine:
         self.skipped = 0
         self.finished = False
         self.stop = threading.Event()
-        self._bad: list[str] = []
         self._frozen: list[nn.Module] = []  # modules that no player of the stage trains: their statistics rest too
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}
@@ -96,6 +95,8 @@ class Engine:
         """
         saved = self._load()
         self.stages = list(self.model.stages())
+        if saved is None:
+            self.save()  # initial weights are state too: no seed gives back --init or a user's own network
         devices = [self.device.index or 0] if self.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
             for s, stage in enumerate(self.stages):
@@ -114,7 +115,7 @@ class Engine:
     @property
     def step(self) -> int:
         """Rounds done over all stages."""
-        return sum(self.total_rounds(s) for s in self.stages[: self.cursor.stage]) + self.cursor.round
+        return self.cursor.step
 
     def _play_stage(self, s: int, stage: Stage, saved: Mapping[str, Any] | None, stop_after: int | None) -> None:
         fresh = saved is None or not self.cursor.started
@@ -128,7 +129,7 @@ class Engine:
                 n = len(data) if data is not None else self.settings.batch_size
                 index = torch.arange(n, device=self.device)
                 stage.start(data, Noise.of(self.settings.seed, 1, s, index=index))
-            self.cursor = Cursor(s, 0, 0, True, self.cursor.seen if stage.continues else 0)
+            self.cursor = Cursor(s, 0, 0, True, self.cursor.seen if stage.continues else 0, self.cursor.step)
             self.best = {"value": math.inf, "round": 0, "tensors": {}}
         total = self.total_rounds(stage)
         players = list(stage.players()) if total else []
@@ -140,7 +141,8 @@ class Engine:
         if fresh and (s == 0 or not stage.continues):
             self.average.restart(owned)
         if saved is not None and not fresh:
-            for seat, state in zip(self.seats, saved["optimizers"]):
+            for seat, state, bad in zip(self.seats, saved["optimizers"], saved["bad"]):
+                seat.bad = bad
                 if seat.optimizer is not None:
                     seat.optimizer.load_state_dict(state)
             self._load_model(saved)  # wrapping for several ranks copied rank 0's buffers: give each rank its own
@@ -168,7 +170,7 @@ class Engine:
             self.finished = True
         else:
             self._commit(s, owned)
-            self.cursor = Cursor(s + 1, 0, 0, False, self.cursor.seen)
+            self.cursor = Cursor(s + 1, 0, 0, False, self.cursor.seen, self.cursor.step)
             self.seats = []
             if total:
                 self.save()
@@ -194,6 +196,7 @@ class Engine:
                 mine = batch.replace(noise=batch.noise.at(_PLAYER * (k + 1)))
                 self._turn(stage, seat, seat.player.prepare(mine) if seat.player.prepare else mine)
         self.cursor.round += 1
+        self.cursor.step += 1
         owned = {id(p) for seat in self.seats for p in seat.owned}
         self.cursor.seen += size
         self.average.update(owned, size, self.cursor.seen)
@@ -234,7 +237,7 @@ class Engine:
     def _guard(self, stage: Stage, seat: Seat, batch: Batch, losses: Mapping[str, Tensor], finite: bool) -> None:
         """Count a non-finite step; after a few in a row stop, with the cause and the last good state."""
         if finite:
-            self._bad.clear()
+            seat.bad = 0
             return
         self.skipped += 1
         terms = [k for k, v in losses.items() if not bool(torch.isfinite(v))] or ["its gradient"]
@@ -244,10 +247,10 @@ class Engine:
             f"{stage.name}, round {self.cursor.round}: player {seat.player.name!r}, {' and '.join(terms)} not finite "
             f"(learning rate {lr:.3g}, data rows {ids}, ...)"
         )
-        if not self._bad:
+        seat.bad += 1
+        if seat.bad == 1:
             self.log(f"step skipped: {cause}")
-        self._bad.append(cause)
-        if len(self._bad) < self.settings.bad_steps:
+        if seat.bad < self.settings.bad_steps:
             return
         kept = "Nothing was saved."
         if self.checkpoints is not None:
@@ -257,7 +260,7 @@ class Engine:
             elif names := self.checkpoints.names():
                 kept = f"The last good state is checkpoint {names[0]}."
         raise TrainingFailed(
-            f"training diverged: {len(self._bad)} non-finite steps in a row. Last: {cause}. {kept}",
+            f"training diverged: {seat.bad} non-finite steps in a row. Last: {cause}. {kept}",
             "Lower the learning rate (--set optimizer.learning_rate=...) or clip gradients (--set optimizer.clip=1).",
         )
 
@@ -387,6 +390,8 @@ class Engine:
             "optimizers": [seat.optimizer.state_dict() if seat.optimizer else {} for seat in self.seats],
             "history": self.history,
             "skipped": self.skipped,
+            "bad": [seat.bad for seat in self.seats],
+            "world": self.world,
             "seconds": time.monotonic() - self._begun,
             "sums": self._sums,
             "counts": self._counts,
@@ -433,9 +438,18 @@ class Engine:
     def _load(self) -> Mapping[str, Any] | None:
         loaded = self.checkpoints.load(self.rank) if self.checkpoints is not None else None
         if loaded is None:
+            if self.checkpoints is not None and self.checkpoints.names():
+                raise InputError(
+                    f"no checkpoint in {self.checkpoints.folder} is intact, so training cannot go on.",
+                    "Restore one, or begin again with --overwrite.",
+                )
             return None
         name, state = loaded
         self.log(f"resuming from checkpoint {name}")
+        if state["world"] != self.world:
+            self.log(
+                f"the run had {state['world']} ranks and goes on with {self.world}: buffers of a rank are rank 0's"
+            )
         self.cursor = Cursor(**state["cursor"])
         self._load_model(state)
         self.average = Average(self.model.averaged(), self.settings.half_life, self.settings.half_life_ramp)

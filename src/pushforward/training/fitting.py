@@ -22,12 +22,12 @@ from .. import __version__
 from ..config import TrainingSettings, merge
 from ..errors import InputError, TrainingFailed
 from ..model import GenerativeModel, evaluating
-from ..registry import Config, resolve
+from ..registry import Config, check_groups, resolve
 from ..spaces import Space
 from .checkpoint import Checkpoints
 from .engine import Engine
 from .environment import environment
-from .files import Lock, explained, write_json
+from .files import Lock, damage, explained, write_json
 from .metrics import Metrics
 from .plan import as_data, build_for, choose_model, epochs_to_steps, training_with, with_training
 from .progress import Progress
@@ -122,6 +122,38 @@ def run_fit(
     log: Callable[[str], None] | None = None,
 ) -> Fit:
     """`fit`, with everything that is known about it."""
+    arguments = {k: v for k, v in locals().items() if k not in ("model", "data")}
+    try:
+        return _run_fit(model, data, **arguments)
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if not _out_of_memory(error):
+            raise
+        raise TrainingFailed(
+            "out of memory.", "Use a smaller --set training.batch_size=..., or a smaller --set network.size."
+        ) from error
+
+
+def _run_fit(
+    model: str | GenerativeModel | None,
+    data: Any,
+    *,
+    condition: Any,
+    steps: int | None,
+    epochs: float | None,
+    budget: str | float | None,
+    out: str | Path | None,
+    overwrite: bool,
+    resume: bool,
+    seed: int | None,
+    device: str | None,
+    precision: str | None,
+    threads_: int | str | None,
+    init: str | Path | None,
+    networks: Mapping[str, nn.Module] | None,
+    settings: Mapping[str, Any] | None,
+    progress: bool,
+    log: Callable[[str], None] | None,
+) -> Fit:
     given = [k for k, v in (("steps", steps), ("epochs", epochs), ("budget", budget)) if v is not None]
     if len(given) > 1:
         raise InputError(f"--{given[0]} and --{given[1]} were both given.", "Choose one.")
@@ -144,7 +176,7 @@ def run_fit(
         training = {
             "seed": seed, "device": device, "precision": precision, "threads": threads_, "steps": steps,
         }  # fmt: skip
-        over = merge(settings or {}, {"training": {k: v for k, v in training.items() if v is not None}})
+        over = merge(check_groups(settings), {"training": {k: v for k, v in training.items() if v is not None}})
         if isinstance(model, GenerativeModel):
             base = model.config or Config("custom", type(model).Settings(), TrainingSettings())
             config = Config(base.model, base.settings, training_with(base.training, over.get("training", {})))
@@ -152,6 +184,10 @@ def run_fit(
             config = resolve(model, over)
         if epochs is not None:
             config = with_training(config, steps=epochs_to_steps(epochs, data, config.training))
+        if out is not None and config.model == "custom":
+            raise InputError(
+                "a model without a recipe cannot be opened again.", "Fit it without out=, or add a recipe."
+            )
     # Whatever may be refused is refused before a folder is made, or an old run is overwritten.
     seconds = parse_duration(str(budget)) if budget is not None else None
     where = choose_device(config.training.device)
@@ -178,6 +214,9 @@ def run_fit(
         stack.callback(reporter.close)
         accelerator = make_accelerator(config.training, where)
         _move(built, accelerator.device)
+        if config.training.device == "auto":
+            config = with_training(config, device=accelerator.device.type)
+            reporter.log(f"device: {config.training.device}", only_file=config.training.device == "cpu")
         if start is not None:
             _initialize(built, start, say)
         if not resume:
@@ -198,7 +237,9 @@ def run_fit(
 def prepare_folder(folder: Path, overwrite: bool) -> None:
     """An empty folder for a run. An existing one is not touched without `overwrite`."""
     with explained(folder):
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        # A fit that was killed before it began left nothing else.
+        remains = {p.name for p in folder.iterdir()} - {".lock", "log.txt"} if folder.is_dir() else {"a file"}
+        if folder.exists() and remains:
             is_run = folder.is_dir() and (folder / "config.yaml").is_file()
             if not overwrite:
                 raise InputError(
@@ -266,9 +307,9 @@ def _play(
         on_record=on_record, on_round=on_round, log=say,
     )  # fmt: skip
     if resume and store is not None:
-        loaded = store.load()
-        metrics.rewind(0 if loaded is None else _step_of(loaded[0]))
-        del loaded
+        metrics.rewind(next((int(n[5:]) for n in store.names() if damage(store.folder / n) is None), 0))
+    if main and folder is not None:
+        write_json(folder / "status.json", {"state": "running"})
     begun = time.monotonic()
     state, failure = "finished", None
     with _signals(engine, say):
@@ -371,7 +412,9 @@ def _settle(
     """Resolve on rank 0; the other ranks take its numbers."""
     if accelerator.num_processes == 1:
         return settle(model, data.train, data.validation, settings, budget=budget, log=say)
-    settings = settings.model_copy(update={"threads": 1}) if settings.threads == "auto" else settings
+    if settings.threads == "auto":
+        settings = settings.model_copy(update={"threads": 1})
+        say("threads: 1 a rank")
     numbers = torch.zeros(2, device=accelerator.device)
     if accelerator.is_main_process:
         found = settle(model, data.train, data.validation, settings, budget=budget, log=say)
@@ -434,10 +477,6 @@ def _signals(engine: Engine, say: Callable[[str], None]) -> Iterator[None]:
             signal.signal(s, old)
 
 
-def _step_of(name: str) -> int:
-    return int(name[5:])
-
-
 def _say(show: bool) -> Callable[[str], None]:
     return Progress(show=show).log
 
@@ -455,4 +494,6 @@ def _device_room(device: torch.device) -> int:
 
 def _out_of_memory(error: BaseException) -> bool:
     text = str(error)
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in text
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(
+        words in text for words in ("can't allocate memory", "out of memory", "ALLOC_FAILED")
+    )

@@ -13,13 +13,15 @@ from ..game import Player
 @dataclass
 class Cursor:
     """Where training is. `draw` counts minibatches of the stage, `started` says its start has run, `seen` counts the
-    samples that the running average has seen (over several stages, where they continue it)."""
+    samples that the running average has seen (over several stages, where they continue it), `step` all rounds of all
+    stages."""
 
     stage: int = 0
     round: int = 0
     draw: int = 0
     started: bool = False
     seen: int = 0
+    step: int = 0
 
 
 @dataclass
@@ -31,6 +33,7 @@ class Seat:
     optimizer: torch.optim.Optimizer | None
     owned: list[nn.Parameter]
     rates: list[float] = field(default_factory=list)
+    bad: int = 0  # non-finite steps in a row
 
 
 @dataclass

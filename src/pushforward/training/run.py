@@ -118,6 +118,10 @@ class Run:
         """The trained model; of an interrupted run, the averaged weights of its newest good checkpoint."""
         if self._model is None:
             if (self.folder / "model" / "model.json").is_file():
+                if self.status.get("state") == "running":
+                    self.notes.append(
+                        "a fit is under way here, or was killed: this is the model of the last finished one"
+                    )
                 self._model = load_model(self.folder / "model", self._networks)
             elif (self.folder / "model.old" / "model.json").is_file():
                 self._model = load_model(self.folder / "model.old", self._networks)

@@ -82,6 +82,7 @@ class DDPM(GenerativeModel):
     supports = (Real, Pixels)
     options: Mapping[str, Any] = {"sampler": "ancestral", "steps": 250, "eta": 0.0, "guidance": 1.0}
     density_options: Mapping[str, Any] = {"bound_steps": 100}
+    option_words: Mapping[str, tuple[str, ...]] = {"bound_steps": ("all",)}
     preview: Mapping[str, Any] = {"sampler": "ddim", "steps": 50}
 
     def __init__(
@@ -253,7 +254,10 @@ class DDPM(GenerativeModel):
         diffusion = -(weighted * ~first).sum(1)
         prior = -kl_to_base(x0, self.schedule.at(T, x0))
         pairs = weighted.shape[1] // 2
-        error = (weighted[:, 0 : 2 * pairs : 2] - weighted[:, 1 : 2 * pairs : 2]).square().sum(1).sqrt()
+        squares = (weighted[:, 0 : 2 * pairs : 2] - weighted[:, 1 : 2 * pairs : 2]).square().sum(1)
+        if weighted.shape[1] % 2:  # the last draw is alone, and weighs most: it is paired with its neighbour
+            squares = squares + (weighted[:, -2] - weighted[:, -1]).square()
+        error = squares.sqrt()
         return LogProb(
             prior + diffusion + reconstruction,
             "lower",
