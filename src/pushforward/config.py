@@ -82,8 +82,8 @@ def validate(cls: type[S], values: Mapping[str, Any], where: str = "settings") -
         path = [str(p) for p in first["loc"]]
         dotted = ".".join(path)
         if first["type"] == "extra_forbidden":
-            known = known_options(cls, path[:-1])
-            raise InputError(f"{where}: unknown option {dotted!r}.", did_you_mean(path[-1], known)) from None
+            known = [".".join([*path[:-1], name]) for name in known_options(cls, path[:-1])]
+            raise InputError(f"{where}: unknown option {dotted!r}.", did_you_mean(dotted, known)) from None
         raise InputError(f"{where}: {dotted} = {first.get('input')!r}: {first['msg']}.") from None
 
 

@@ -87,12 +87,18 @@ class ConditionTable(Resizable):
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside; each submodule's own mode is restored after (frozen parts stay frozen)."""
+    """Evaluation mode and the model's threads inside; each submodule's own mode is restored after."""
     training = [m for m in model.modules() if m.training]
+    before = torch.get_num_threads()
+    wanted = getattr(model, "threads", None) or before
+    if wanted != before:
+        torch.set_num_threads(wanted)
     model.eval()
     try:
         yield
     finally:
+        if wanted != before:
+            torch.set_num_threads(before)
         for module in training:
             module.training = True
 
@@ -103,6 +109,7 @@ class GenerativeModel(nn.Module):
     Class attributes a family sets:
         Settings: its pydantic settings, shown by `pushforward models NAME`.
         supports: the kinds of space that its code models directly. `families.adapted` brings the others.
+        roles: the networks that users may bring ("encoder", "critic", ...).
         options: sampling options with their defaults; `sample(..., unknown=1)` is refused with these listed.
         density_options: the same for `log_prob`.
         preview: sampling options for the quick pictures during training.
@@ -112,6 +119,7 @@ class GenerativeModel(nn.Module):
 
     Settings: ClassVar[type[Settings]] = Settings
     supports: ClassVar[tuple[type[Space], ...]] = (Real,)
+    roles: ClassVar[tuple[str, ...]] = ()
     options: Mapping[str, Any] = {}
     density_options: Mapping[str, Any] = {}
     option_words: Mapping[str, tuple[str, ...]] = {}  # words that a numeric option takes as well ("all")
@@ -126,6 +134,7 @@ class GenerativeModel(nn.Module):
         self.conditions = None if condition_space is None else ConditionTable(condition_space)
         self.config: Any = None  # registry.Config of a model built from a recipe
         self.user_networks: tuple[str, ...] = ()  # roles filled by the user's own modules
+        self.threads: int | None = None  # CPU threads that the fit measured, for sampling too; None: torch's
 
     # ------------------------------------------------------------------------------ what a family writes
 

@@ -165,6 +165,9 @@ def build_from(
     if not isinstance(inner, cls.supports):
         kinds = ", ".join(c.kind for c in cls.supports)
         raise InputError(f"{config.model} cannot model {space.describe()}.", f"It models: {kinds}.")
+    for role in networks or {}:
+        if role not in cls.roles:
+            raise InputError(f"{config.model} has no network {role!r}.", did_you_mean(role, cls.roles))
     condition_preprocess = Standardize(condition_space) if isinstance(condition_space, Real) else None
     inner_condition = condition_space if condition_preprocess is None else condition_preprocess.codomain
     core = cls(config.settings, inner, inner_condition, dict(networks or {}))  # type: ignore[call-arg, arg-type]

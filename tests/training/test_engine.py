@@ -176,3 +176,59 @@ def test_records_average_the_losses_since_the_last() -> None:
     assert [r.round for r in records] == list(range(1, 11))
     assert all(set(r.losses) == {"nll"} for r in records)
     assert records[0].losses["nll"] > records[-1].losses["nll"]
+
+
+def test_one_player_of_a_game_that_stays_non_finite_stops_it() -> None:
+    """The other player's good turns must not hide it."""
+    from pushforward.registry import build
+
+    gan = build("gan", Real((2,)), overrides={"network": {"width": 8, "depth": 1}})
+    core = gan.core
+    good = core.discriminator_loss
+    core.discriminator_loss = lambda batch: {k: v * float("nan") for k, v in good(batch).items()}
+    with pytest.raises(TrainingFailed, match="player 'discriminator'"):
+        Engine(gan, normal_data(), settings(bad_steps=3)).play()
+
+
+def test_initial_weights_are_saved_so_a_run_killed_at_once_resumes_the_same(tmp_path: Path) -> None:
+    def start() -> Affine:
+        model = affine()
+        with torch.no_grad():
+            model.m.fill_(1.5)  # weights that no seed gives
+        return model
+
+    whole = Engine(start(), normal_data(), settings())
+    whole.play()
+
+    class Killed(BaseException):
+        pass
+
+    def kill(engine: Engine) -> None:
+        raise Killed
+
+    first = Engine(start(), normal_data(), settings(), checkpoints=Checkpoints(tmp_path), on_round=kill)
+    with pytest.raises(Killed):
+        first.play()
+    rest = Engine(affine(), normal_data(), settings(), checkpoints=Checkpoints(tmp_path))
+    rest.play()
+    assert same(dict(whole.model.state_dict()), dict(rest.model.state_dict()))
+
+
+def test_without_an_intact_checkpoint_nothing_is_trained_again(tmp_path: Path) -> None:
+    from pushforward.errors import InputError
+
+    store = Checkpoints(tmp_path, keep=1)
+    Engine(affine(), normal_data(), settings(), checkpoints=store).play()
+    weights = tmp_path / store.names()[0] / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    with pytest.raises(InputError, match=r"no checkpoint .* is intact"):
+        Engine(affine(), normal_data(), settings(), checkpoints=store).play()
+
+
+def test_an_intact_checkpoint_is_not_written_again(tmp_path: Path) -> None:
+    store = Checkpoints(tmp_path)
+    Engine(affine(), normal_data(), settings(), checkpoints=store).play()
+    newest = tmp_path / store.names()[0] / "manifest.json"
+    before = newest.stat().st_mtime_ns
+    Engine(affine(), normal_data(), settings(), checkpoints=store).play()
+    assert newest.stat().st_mtime_ns == before

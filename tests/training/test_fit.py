@@ -169,7 +169,7 @@ def program(model: str, out: Path, steps: int | None, resume: bool) -> list[str]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("model", "delay"), [("vae", 0.2), ("gan", 1.0)])
+@pytest.mark.parametrize(("model", "delay"), [("vae", 0.2), ("gan", 1.0), ("real-nvp", 0.0)])
 def test_a_kill_loses_nothing(tmp_path: Path, model: str, delay: float) -> None:
     """SIGKILL at an arbitrary moment, then resume: the same weights as a run that was never killed."""
     steps = 60
@@ -184,3 +184,46 @@ def test_a_kill_loses_nothing(tmp_path: Path, model: str, delay: float) -> None:
     subprocess.run(program(model, tmp_path / "killed", None, True), check=True)
     a, b = (pf.open_run(tmp_path / name).model.state_dict() for name in ("whole", "killed"))
     assert all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_a_fit_killed_before_it_began_does_not_block_its_folder(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    out.mkdir()
+    (out / ".lock").write_text("123")
+    (out / "log.txt").write_text("x")
+    assert run_fit("real-nvp", "ring:n=2000", steps=2, out=out, settings=SMALL, progress=False).steps == 2
+
+
+def test_a_model_without_a_recipe_is_not_written_to_a_run(tmp_path: Path) -> None:
+    from .tiny import affine
+
+    with pytest.raises(InputError, match="without a recipe"):
+        pf.fit(affine(), pf.load(torch.randn(200, 2)), steps=2, out=tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_group_of_options_is_not_a_value() -> None:
+    for group in ("training", "model"):
+        with pytest.raises(InputError, match="group of options"):
+            pf.fit("real-nvp", "ring:n=2000", settings={group: 5}, progress=False)
+
+
+def test_the_device_is_resolved_and_written_down(run: Path) -> None:
+    assert yaml.safe_load((run / "config.yaml").read_text())["training"]["device"] in ("cpu", "cuda")
+
+
+@pytest.mark.parametrize("name", ["gmm", "kde", "real-nvp", "vae", "ddpm", "flow-matching"])
+def test_rescaling_a_column_moves_log_prob_by_the_log_of_the_scale(name: str) -> None:
+    """x -> 1000 x in one column: log p falls by log 1000, because the preprocessing is part of the likelihood."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(400, 2, generator=generator, dtype=torch.float64) @ torch.tensor([[1.0, 0.5], [0.0, 1.0]]).double()
+    scaled = x * torch.tensor([1000.0, 1.0])
+    small = {"training": {"threads": 1, "batch_size": 64}}
+    if name not in ("gmm", "kde"):
+        small["network"] = {"width": 16, "depth": 1}
+    values = []
+    for data in (x, scaled):
+        model = pf.fit(name, data, steps=20, settings=small, progress=False)
+        values.append(model.log_prob(data[:50]).values.double())
+    shift = values[0] - values[1]
+    torch.testing.assert_close(shift, torch.full_like(shift, 6.907755278982137), atol=2e-3, rtol=0)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Optional
 import typer
 
 from ..errors import InputError
-from .common import check_samples_file, open_model, parse_condition, read_data, refuse_existing
+from .common import check_samples_file, condition_name, open_model, parse_condition, read_data, refuse_existing
 from .options import Device, OnDevice, Run, Source
 from .output import Output, clock
 
@@ -89,6 +89,7 @@ def decode(
         model.space,
         condition=None if conditions is None else conditions.cpu(),
         condition_space=model.condition_space,
+        condition_name=condition_name(opened),
         overwrite=overwrite,
     )
     document = {"run": opened.folder, "n": len(decoded), "file": written, "seconds": seconds}

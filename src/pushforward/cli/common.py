@@ -41,6 +41,12 @@ def read_data(run: Run, model: Any, source: str, column: str | None) -> tuple[An
     return read_like(source, model.space, model.condition_space, condition=column or own)
 
 
+def condition_name(run: Run) -> str:
+    """The column of a run's class condition, as its data calls it."""
+    name = run.document["data"]["options"].get("condition")
+    return name if isinstance(name, str) else "label"
+
+
 def parse_condition(items: Sequence[str] | None, space: Space | None, column: Any) -> Any:
     """`--condition` as a model takes it: one value for all samples.
 

@@ -177,7 +177,7 @@ def _show(output: Output, done: Fit) -> None:
     def show() -> None:
         print(f"{done.verdict}")
         if status["held_out"] is not None:
-            print(f"held-out loss: {status['held_out']:.5g}")
+            print(f"held-out loss (the training objective, in the model's own units): {status['held_out']:.5g}")
         took = f"{done.steps:,} steps in {clock(done.seconds)}" if done.steps else f"fitted in {clock(done.seconds)}"
         print(f"{done.config.model}: {took}; everything is in {done.folder}")
         print("Next:")

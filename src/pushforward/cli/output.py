@@ -40,7 +40,8 @@ class Output:
             document = {"error": {"message": what, "hint": hint, "exit_code": code}}
             print(json.dumps(document, indent=2, ensure_ascii=False), flush=True)
         else:
-            self.log(f"Error: {what}" + (f" {hint}" if hint else ""))
+            prefix = "" if code == 130 else "Error: "  # stopping on request is none
+            self.log(f"{prefix}{what}" + (f" {hint}" if hint else ""))
         return code
 
 

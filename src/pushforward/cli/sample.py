@@ -8,7 +8,7 @@ from typing import Annotated, Any, Optional
 
 import typer
 
-from .common import check_samples_file, fresh, open_model, parse_condition, parse_options
+from .common import check_samples_file, condition_name, fresh, open_model, parse_condition, parse_options
 from .options import Device, OnDevice, Overrides, Run
 from .output import Output, clock
 
@@ -55,6 +55,7 @@ def sample(
         model.space,
         condition=conditions,
         condition_space=model.condition_space,
+        condition_name=condition_name(opened),
         overwrite=overwrite,
     )
     document = {

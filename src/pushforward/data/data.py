@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..dataset import Dataset
 from ..errors import InputError, did_you_mean
-from ..spaces import Classes, Space
+from ..spaces import Classes, Real, Space
 from . import builtin
 from .conditions import choose, encode
 from .source import ImageOptions, Rows, Source, image_size
@@ -118,6 +118,7 @@ def load(
     datasets = {name: part(found.x, values, index, found.space, condition_space) for name, index in parts.items()}
     if condition_space is not None:
         opened.notes.append(f"condition: {', '.join(names)} ({condition_space.describe()})")
+    opened.notes.extend(_constant_columns(datasets["train"], found.space))
     return Data(
         name=opened.name,
         source=_as_given(source),
@@ -244,3 +245,16 @@ def content_hash(found: Rows, condition: Tensor | None, condition_space: Space |
     if isinstance(condition_space, Classes):
         digest.update(repr(condition_space.names).encode())
     return digest.hexdigest()
+
+
+def _constant_columns(data: Dataset, space: Space) -> list[str]:
+    """A warning for each column of a vector that never changes: its density is infinite."""
+    if not isinstance(space, Real) or len(space.shape) != 1:
+        return []
+    x, _ = data.all()
+    names = space.names or tuple(f"{i + 1}" for i in range(space.shape[0]))
+    return [
+        f"column {name} is always {float(x[0, i]):g}: it has no density, so likelihoods mean little; leave it out"
+        for i, name in enumerate(names)
+        if bool((x[:, i] == x[0, i]).all())
+    ]

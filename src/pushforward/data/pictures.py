@@ -69,7 +69,8 @@ def image_grid(
     n, _, height, width = x.shape
     columns = min(n, columns or math.ceil(math.sqrt(n * height / width)))
     lines = math.ceil(n / columns)
-    scale = scale or max(1, min(16, 512 // max(columns * (width + 1), lines * (height + 1))))
+    smallest = max(1, 32 // max(height, width))  # a picture of a few pixels is enlarged however many there are
+    scale = scale or max(smallest, min(16, 512 // max(columns * (width + 1), lines * (height + 1))))
     gap = max(1, min(4, scale * max(height, width) // 16))
     size = (columns * (width * scale + gap) + gap, lines * (height * scale + gap) + gap)
     if size[0] * size[1] > _LARGEST_GRID:
@@ -298,7 +299,15 @@ def _pairs(x: np.ndarray, names: Sequence[str], path: Path) -> None:
                 axis.hist(x[:, i], bins=_bins(len(x)), color="#31688e")
                 axis.set_yticks([])
             else:
-                axis.plot(shown[:, j], shown[:, i], ".", markersize=1.5, alpha=0.4, color="#31688e", markeredgewidth=0)
+                axis.plot(
+                    shown[:, j],
+                    shown[:, i],
+                    ".",
+                    markersize=4 if len(shown) < 2000 else 2,
+                    alpha=0.6,
+                    color="#31688e",
+                    markeredgewidth=0,
+                )
             axis.tick_params(labelsize=7, labelbottom=i == d - 1, labelleft=j == 0 and i > 0)
             if i == d - 1:
                 axis.set_xlabel(_short(names[j]), fontsize=8)

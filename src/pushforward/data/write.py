@@ -28,6 +28,7 @@ def write_samples(
     *,
     condition: Any = None,
     condition_space: Space | None = None,
+    condition_name: str = "label",
     overwrite: bool = False,
 ) -> Path:
     """Write samples (n, *space.shape) in the form that the path asks for.
@@ -44,7 +45,7 @@ def write_samples(
     holds was written by this function.
 
     Args:
-        condition: (n, *condition_space.shape), or None.
+        condition: (n, *condition_space.shape), or None. condition_name: of the column of a class.
 
     Raises:
         InputError: an extension that is not listed, samples that do not fit the form, a place that cannot be written.
@@ -54,7 +55,7 @@ def write_samples(
     x = torch.as_tensor(samples).detach().cpu()
     if tuple(x.shape[1:]) != space.shape or len(x) == 0:
         raise InputError(f"samples have shape {tuple(x.shape)}: expected (n, {', '.join(map(str, space.shape))}).")
-    labels = _labels(condition, condition_space, len(x))
+    labels = _labels(condition, condition_space, len(x), condition_name)
     folder = text.endswith(("/", os.sep)) or (target.is_dir() and not target.suffix)
     suffix = target.suffix.lower()
     writers = {".png": _png, ".csv": _csv, ".parquet": _parquet, ".npz": _npz, ".npy": _npy}
@@ -96,7 +97,7 @@ Labels = dict[str, np.ndarray]
 """The condition as columns: name to (n,) text or numbers; empty when there is none."""
 
 
-def _labels(condition: Any, space: Space | None, n: int) -> Labels:
+def _labels(condition: Any, space: Space | None, n: int, name: str = "label") -> Labels:
     if condition is None or space is None:
         return {}
     values = torch.as_tensor(condition).detach().cpu()
@@ -106,7 +107,7 @@ def _labels(condition: Any, space: Space | None, n: int) -> Labels:
         raise InputError(f"{n} samples, but conditions of shape {tuple(values.shape)}.", "Give one for each.")
     if isinstance(space, Classes):
         index = values.numpy()
-        return {"label": np.array(space.names, dtype=np.str_)[index] if space.names else index}
+        return {name: np.array(space.names, dtype=np.str_)[index] if space.names else index}
     flat = values.reshape(n, -1).numpy()
     names = _names(space, flat.shape[1], "condition")
     return {name: flat[:, j] for j, name in enumerate(names)}
@@ -165,9 +166,17 @@ def _parquet(path: Path, x: Tensor, space: Space, labels: Labels) -> None:
     pq.write_table(pa.table({k: v.tolist() if v.dtype.kind == "U" else v for k, v in columns.items()}), path)
 
 
+def _classes(labels: Labels) -> np.ndarray | None:
+    """The classes, where the condition is a class (a vector's columns are floating-point numbers)."""
+    values = list(labels.values())
+    return values[0] if len(values) == 1 and values[0].dtype.kind != "f" else None
+
+
 def _npz(path: Path, x: Tensor, space: Space, labels: Labels) -> None:
-    extra: dict[str, Any] = dict(labels)
-    if labels and "label" not in labels:
+    extra: dict[str, Any] = {}
+    if (classes := _classes(labels)) is not None:
+        extra = {"label": classes}
+    elif labels:
         extra = {"condition": np.stack(list(labels.values()), axis=1)}
     np.savez_compressed(path, samples=x.numpy(), **extra)
 
@@ -211,9 +220,10 @@ def _folder(target: Path, x: Tensor, space: Space, labels: Labels, overwrite: bo
 
 def _class_folders(labels: Labels, n: int) -> Sequence[str]:
     """The sub-folder of each sample: its class, as a safe file name."""
-    if "label" not in labels:
+    classes = _classes(labels)
+    if classes is None:
         return [""] * n
-    names = [str(v) for v in labels["label"]]
+    names = [str(v) for v in classes]
     safe: dict[str, str] = {}
     for name in dict.fromkeys(names):
         plain = re.sub(r'[/\\:*?"<>|\x00-\x1f]', "_", name).strip(" .") or "class"

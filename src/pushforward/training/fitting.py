@@ -166,6 +166,11 @@ def _run_fit(
         if run.data_info and data.hash != run.data_info["hash"]:
             raise InputError(f"{data.source} is not the data that {out} was begun with (its hash differs).")
         config = run.config
+        if run.status.get("state") == "finished" and steps is None and epochs is None and budget is None:
+            (log or _say(progress))(f"{out} is finished: --steps N trains it N steps further")
+            word, _, why = str(run.status["verdict"]).partition(": ")
+            numbers = run.status["steps"], run.status["seconds"], run.status["skipped_steps"]
+            return Fit(run.model, run.folder, Verdict(word, why), config, *numbers, [])
         if epochs is not None:
             steps = epochs_to_steps(epochs, data, config.training)
     else:
@@ -230,6 +235,7 @@ def _run_fit(
             with threads(config.training.threads):
                 cost = measure(built, data.train, data.validation, config.training)
             steps = cost.steps(seconds, config.training.validations)
+        built.threads = config.training.threads if isinstance(config.training.threads, int) else None
         with threads(config.training.threads):
             return _play(built, config, data, folder, reporter, say, accelerator, resume, steps if resume else None)
 

@@ -127,6 +127,8 @@ class Run:
                 self._model = load_model(self.folder / "model.old", self._networks)
             else:
                 self._model = self._from_checkpoint()
+            measured = self.config.training.threads
+            self._model.threads = measured if isinstance(measured, int) else None
         return self._model
 
     def _from_checkpoint(self) -> GenerativeModel:
@@ -209,8 +211,10 @@ def open_run(path: str | Path, **networks: nn.Module) -> Run:
         InputError: not a run, damaged, or of another version; the sentence says which.
     """
     folder = Path(path)
+    if not folder.exists() and len(folder.parts) == 1 and (Path("runs") / folder / "config.yaml").is_file():
+        folder = Path("runs") / folder  # a bare name is one of the default folder's
     if not folder.exists():
-        near = list_runs(folder.parent) if folder.parent.is_dir() else []
+        near = list_runs(folder.parent) or list_runs()
         from ..errors import did_you_mean
 
         raise InputError(f"there is no run {folder}.", did_you_mean(str(folder), [str(r) for r in near]))
@@ -293,7 +297,7 @@ def write_card(run: Run) -> None:
         f"| verdict | {status.get('verdict')} |",
     ]
     if (held_out := status.get("held_out")) is not None and math.isfinite(held_out):
-        lines.append(f"| held-out loss | {held_out:.5g} |")
+        lines.append(f"| held-out loss (the training objective) | {held_out:.5g} |")
     lines += [
         "",
         "```console",

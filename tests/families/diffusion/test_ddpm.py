@@ -300,3 +300,14 @@ def test_trained_on_a_ring_finds_every_mode():
     near = distance < 0.15
     assert float(near.double().mean()) > 0.9
     assert int(torch.bincount(mode[near], minlength=8).min()) > 1000 / 8 / 2
+
+
+@pytest.mark.parametrize("bound_steps", [2, 3, 5])
+def test_the_standard_error_is_no_smaller_than_the_spread(bound_steps: int) -> None:
+    """Also for an odd number of draws, whose last one has no partner."""
+    model = build(timesteps=50)
+    x = torch.tensor([[0.3, -0.8]])
+    found = [model.log_prob(x, seed=s, bound_steps=bound_steps) for s in range(300)]
+    spread = float(torch.stack([f.values[0] for f in found]).std())
+    stated = float(torch.stack([f.standard_error[0] ** 2 for f in found]).mean().sqrt())  # type: ignore[index]
+    assert stated > 0.85 * spread

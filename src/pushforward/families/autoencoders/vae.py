@@ -80,6 +80,7 @@ class VAE(Autoencoder):
 
     Settings = VAESettings
     supports = (Real, Pixels, Tokens)
+    roles = ("encoder", "decoder")
     options: Mapping[str, Any] = {"decode": "draw"}
     density_options: Mapping[str, Any] = {"k": 1, "draws": 1}
 

@@ -80,6 +80,7 @@ class DDPM(GenerativeModel):
 
     Settings = DDPMSettings
     supports = (Real, Pixels)
+    roles = ("field",)
     options: Mapping[str, Any] = {"sampler": "ancestral", "steps": 250, "eta": 0.0, "guidance": 1.0}
     density_options: Mapping[str, Any] = {"bound_steps": 100}
     option_words: Mapping[str, tuple[str, ...]] = {"bound_steps": ("all",)}

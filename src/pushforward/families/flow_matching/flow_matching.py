@@ -66,6 +66,7 @@ class FlowMatching(GenerativeModel):
 
     Settings = FlowMatchingSettings
     supports = (Real,)
+    roles = ("field",)
     options: Mapping[str, Any] = {"solver": "midpoint", "steps": 50, "atol": 1e-5, "rtol": 1e-5, "guidance": 1.0}
     density_options: Mapping[str, Any] = {
         "solver": "midpoint",

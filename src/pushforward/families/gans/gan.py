@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from ...bijections.preprocess import Rescale, default_preprocess
 from ...config import NetworkSettings, OptimizerSettings
 from ...config import Settings as BaseSettings
+from ...errors import InputError
 from ...game import Batch, Player
 from ...model import GenerativeModel
 from ...nn import ConditionEmbedding, critic, decoder
@@ -56,6 +57,7 @@ class GAN(GenerativeModel):
 
     Settings = GANSettings
     supports = (Real,)
+    roles = ("generator", "discriminator", "critic")
 
     def __init__(
         self,
@@ -94,7 +96,12 @@ class GAN(GenerativeModel):
 
     def logits(self, x: Tensor, condition: Any = None) -> Tensor:
         """The discriminator's logits (n, 1): log D - log(1 - D)."""
-        return _apply(self.discriminator, x, self.discriminator_condition, condition)
+        logits = _apply(self.discriminator, x, self.discriminator_condition, condition)
+        if tuple(logits.shape) != (len(x), 1):
+            raise InputError(
+                f"the critic gives shape {tuple(logits.shape)}.", f"It must give ({len(x)}, 1): one logit."
+            )
+        return logits
 
     def discriminator_loss(self, batch: Batch) -> Mapping[str, Tensor]:
         """The discriminator's loss, and the mean of D on data and on samples."""
