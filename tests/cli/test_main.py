@@ -120,7 +120,7 @@ def _files(folder: Path) -> None:
         (["fit", "objects.npy"], "never opened"),
         (["fit", "ring:modez=3"], "Did you mean modes"),
         (["fit", "ring", "--model", "vea"], "Did you mean vae"),
-        (["fit", "ring", "--model", "vae", "--set", "network.widht=3"], "Did you mean width"),
+        (["fit", "ring", "--model", "vae", "--set", "network.widht=3"], "Did you mean network.width"),
         (["fit", "ring", "--model", "vae", "--set", "netwrok.width=3"], "Did you mean network"),
         (["fit", "ring", "--model", "vae", "--set", "training.batch_size=-1"], "batch_size"),
         (["fit", "ring", "--model", "vae", "--set", "network"], "name=value"),

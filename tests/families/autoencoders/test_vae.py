@@ -338,7 +338,7 @@ def test_samples_have_the_moments_of_the_known_marginal():
         (lambda m: m.sample(2, decode="mode"), "draw, mean"),
         (lambda m: m.sample(2, temperature=0.5), "decode"),
         (lambda m: m.log_prob(torch.zeros(1, 3), k=0), "at least 1"),
-        (lambda m: m.log_prob(torch.zeros(1, 3), draws=1.5), "at least 1"),
+        (lambda m: m.log_prob(torch.zeros(1, 3), draws=1.5), "whole number"),
         (lambda m: m.log_prob(torch.zeros(1, 3), samples=5), "draws, k"),
     ],
 )
