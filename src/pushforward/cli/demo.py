@@ -28,8 +28,8 @@ DENSITY: Mapping[str, Mapping[str, Any]] = {
 class Effort:
     """Seconds of a fit on each data set, rows scored, samples drawn for the pictures."""
 
-    digits: float = 12.0
-    ring: float = 6.0
+    digits: float = 15.0
+    ring: float = 12.0
     scored: int = 200
     pictures: int = 100
     points: int = 4000
