@@ -143,3 +143,18 @@ def test_conditions_must_match(tmp_path: Path) -> None:
         write_samples(tmp_path / "s.csv", torch.zeros(6, 2), Real((2,)), condition=LABELS[:2], condition_space=CLASSES)
     write_samples(tmp_path / "s.csv", torch.zeros(6, 2), Real((2,)), condition=torch.tensor(1), condition_space=CLASSES)
     assert read_like(tmp_path / "s.csv", Real((2,)), CLASSES)[1].tolist() == [1] * 6  # type: ignore[union-attr]
+
+
+def test_a_class_is_written_under_the_name_of_its_column(tmp_path: Path) -> None:
+    """So that what was sampled can be scored: `log-prob` looks for the column that the data had."""
+    path = tmp_path / "out.csv"
+    write_samples(
+        path,
+        torch.zeros(2, 2),
+        Real((2,), ("a", "b")),
+        condition=torch.tensor([1, 0]),
+        condition_space=Classes(2, ("cat", "dog")),
+        condition_name="kind",
+    )
+    assert path.read_text().splitlines()[0].replace('"', "") == "a,b,kind"
+    assert path.read_text().splitlines()[1].endswith("dog")
