@@ -37,7 +37,7 @@ STUDY = Study(
     models=(
         Entry("gmm"),
         Entry("kde"),
-        Entry("real-nvp", {"steps": 3000}),
+        Entry("real-nvp", {"steps": 1500}),
         Entry("flow-matching", {"steps": 4000}, targets=_ALL_MODES),
         Entry("ddpm", {"steps": 4000}, targets=_ALL_MODES),
         Entry("vae", {"steps": 4000}),
