@@ -1,4 +1,4 @@
-"""What the engine costs over a hand-written loop, for the same model, batch, optimizer and average of weights."""
+"""What the engine costs over a hand-written loop, for the same model, batch, optimizer, clipping and average."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ def compare(name: str, model_name: str, width: int, batch: int, steps: int, repe
     core = model.core
     (player,) = core.players()
     optimizer = torch.optim.Adam(player.parameters(), 1e-4)
+    clip = player.optimizer.clip
     average = [p.detach().clone() for p in player.parameters()]
     cached = data.gather(torch.arange(len(x)), BatchNoise(0, 0, len(x), len(x)))[0]
 
@@ -35,6 +36,7 @@ def compare(name: str, model_name: str, width: int, batch: int, steps: int, repe
             loss = sum_losses(player(seen))
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
+            torch.nn.utils.clip_grad_norm_(player.parameters(), clip)
             optimizer.step()
             torch._foreach_lerp_(average, [p.detach() for p in player.parameters()], 0.01)
 
