@@ -110,7 +110,7 @@ def held_out_values(run: TrainedRun, model: Any, options: Mapping[str, Any], out
         if path.is_file() and key["weights"] and (kept := read_json(path)).get("key") == key:
             return list(kept["values"])
     except (PushforwardError, AttributeError, KeyError, TypeError):
-        pass  # damaged: computed again
+        output.log(f"{path} is damaged: computed again")
     try:
         test = run.load_data().test
     except InputError as error:

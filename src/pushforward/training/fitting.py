@@ -20,7 +20,7 @@ from torch import nn
 
 from .. import __version__
 from ..config import TrainingSettings, merge
-from ..errors import InputError, TrainingFailed
+from ..errors import InputError, PushforwardError, TrainingFailed
 from ..model import GenerativeModel, evaluating
 from ..registry import Config, check_groups, resolve
 from ..spaces import Space
@@ -100,6 +100,22 @@ def fit(
     ).model  # fmt: skip
 
 
+@contextmanager
+def _memory_explained() -> Iterator[None]:
+    """Out of memory outside the training loop (building, measuring) is one sentence too."""
+    try:
+        yield
+    except PushforwardError:
+        raise  # said already, with more detail
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if not _out_of_memory(error):
+            raise
+        raise TrainingFailed(
+            "out of memory.", "Use a smaller --set training.batch_size=..., or a smaller --set network.size."
+        ) from error
+
+
+@_memory_explained()
 def run_fit(
     model: str | GenerativeModel | None,
     data: Any,
@@ -122,38 +138,6 @@ def run_fit(
     log: Callable[[str], None] | None = None,
 ) -> Fit:
     """`fit`, with everything that is known about it."""
-    arguments = {k: v for k, v in locals().items() if k not in ("model", "data")}
-    try:
-        return _run_fit(model, data, **arguments)
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if not _out_of_memory(error):
-            raise
-        raise TrainingFailed(
-            "out of memory.", "Use a smaller --set training.batch_size=..., or a smaller --set network.size."
-        ) from error
-
-
-def _run_fit(
-    model: str | GenerativeModel | None,
-    data: Any,
-    *,
-    condition: Any,
-    steps: int | None,
-    epochs: float | None,
-    budget: str | float | None,
-    out: str | Path | None,
-    overwrite: bool,
-    resume: bool,
-    seed: int | None,
-    device: str | None,
-    precision: str | None,
-    threads_: int | str | None,
-    init: str | Path | None,
-    networks: Mapping[str, nn.Module] | None,
-    settings: Mapping[str, Any] | None,
-    progress: bool,
-    log: Callable[[str], None] | None,
-) -> Fit:
     given = [k for k, v in (("steps", steps), ("epochs", epochs), ("budget", budget)) if v is not None]
     if len(given) > 1:
         raise InputError(f"--{given[0]} and --{given[1]} were both given.", "Choose one.")
