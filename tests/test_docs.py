@@ -70,4 +70,4 @@ def test_every_option_that_the_pages_set_exists() -> None:
         for name, override in re.findall(
             r"--model ([a-z-]+)[^\n]*?--set ([a-z_.]+=\S+)", page.read_text(encoding="utf-8")
         ):
-            resolve(name, parse_overrides([override]))
+            assert resolve(name, parse_overrides([override])).model == name

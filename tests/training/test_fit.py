@@ -227,3 +227,15 @@ def test_rescaling_a_column_moves_log_prob_by_the_log_of_the_scale(name: str) ->
         values.append(model.log_prob(data[:50]).values.double())
     shift = values[0] - values[1]
     torch.testing.assert_close(shift, torch.full_like(shift, 6.907755278982137), atol=2e-3, rtol=0)
+
+
+def test_out_of_memory_in_training_names_the_batch_to_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pushforward.errors import TrainingFailed
+    from pushforward.families.flows.flow import Flow
+
+    def full(self: Flow, batch: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Flow, "loss", full)
+    with pytest.raises(TrainingFailed, match=r"with a batch of 64.*training\.batch_size=32"):
+        pf.fit("real-nvp", "ring:n=2000", steps=5, settings=SMALL, progress=False)
