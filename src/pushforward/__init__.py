@@ -39,6 +39,8 @@ _NAMES = {
     "Classes": "spaces",
     "Tokens": "spaces",
     "Sphere": "spaces",
+    "Table": "spaces",
+    "Column": "spaces",
     "Settings": "config",
     "OptimizerSettings": "config",
     "NetworkSettings": "config",
@@ -72,5 +74,5 @@ if TYPE_CHECKING:  # for type checkers and editors
     from .model import Autoencoder, GenerativeModel
     from .noise import Noise
     from .registry import build, models
-    from .spaces import Classes, Pixels, Real, Sphere, Tokens
+    from .spaces import Classes, Column, Pixels, Real, Sphere, Table, Tokens
     from .training import Run, fit, open_run, save

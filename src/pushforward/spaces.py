@@ -5,7 +5,7 @@ every other space to them. Conditions live in spaces too (a class in `Classes`, 
 
 Likelihoods are in nats against the base measure of the space: the counting measure for `Pixels`, `Classes` and
 `Tokens` (log-probabilities, never above 0), the Lebesgue measure in the data's own units for `Real`, the surface
-measure for `Sphere`.
+measure for `Sphere`, and a product of the first two, column by column, for `Table`.
 """
 
 from __future__ import annotations
@@ -258,3 +258,108 @@ class Sphere(Space):
 
     def describe(self) -> str:
         return f"points on the {self.d}-sphere"
+
+
+COLUMN_KINDS = ("continuous", "integer", "ordinal", "category", "boolean", "datetime", "constant", "identifier", "text")
+"""What a table's column may be. Identifiers and free text are recognized, and left out of the model."""
+
+_NUMBERS = ("continuous", "integer", "datetime")
+_NAMED = ("ordinal", "category", "boolean", "constant")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table, as all rows of the data show it.
+
+    Attributes:
+        name: the user's. kind: of `COLUMN_KINDS`.
+        categories: the values of a category, ordinal (in order), boolean (false first) or constant, as text; a cell
+            is held as its position here.
+        low, high: the range of the numbers; dates are seconds since 1970-01-01 (UTC).
+        step: numbers lie on multiples of it (1 for integers, 0.01 for cents, 86400 for days); None: anywhere.
+        missing: whether cells are missing.
+        stored: the Arrow type that cells came as, and that samples go back to.
+        format: how dates were written as text (strftime), or "".
+    """
+
+    name: str
+    kind: str
+    categories: tuple[str, ...] = ()
+    low: float = 0.0
+    high: float = 0.0
+    step: float | None = None
+    missing: bool = False
+    stored: str = "double"
+    format: str = ""
+
+    @property
+    def is_number(self) -> bool:
+        """Whether cells are numbers (else positions among the categories)."""
+        return self.kind in _NUMBERS
+
+    @property
+    def is_density(self) -> bool:
+        """Whether likelihoods are densities over this column's numbers (else probabilities of its values)."""
+        return self.is_number and self.step is None
+
+
+@dataclass(frozen=True)
+class Table(Space):
+    """Rows of mixed columns: (columns,) float64, numbers as they are, positions of categories, NaN where missing."""
+
+    kind: ClassVar[str] = "table"
+    columns: tuple[Column, ...]
+
+    def __post_init__(self) -> None:
+        made = tuple(
+            c if isinstance(c, Column) else Column(**{k: _tuples(v) for k, v in c.items()}) for c in self.columns
+        )
+        object.__setattr__(self, "columns", made)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(c.name for c in self.columns)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self.columns),)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return torch.float64
+
+    @property
+    def measure(self) -> str:  # type: ignore[override]
+        """The base measure: counting for probabilities, Lebesgue for densities, a missing cell being a value."""
+        densities = [c.name for c in self.columns if c.is_density]
+        if not densities:
+            return "counting"
+        if len(densities) == len(self.columns) and not any(c.missing for c in self.columns):
+            return "Lebesgue"
+        shown = ", ".join(densities[:6]) + (", ..." if len(densities) > 6 else "")
+        return f"Lebesgue in {shown}, counting in the rest"
+
+    def _check_values(self, x: Tensor, name: str) -> Tensor:
+        x = x.to(torch.float64)
+        for j, column in enumerate(self.columns):
+            values, missing = x[:, j], torch.isnan(x[:, j])
+            allowed = "missing cells were not seen in training" if not column.missing else ""
+            bad = missing if not column.missing else torch.zeros_like(missing)
+            if not column.is_number:
+                top = len(column.categories) - 1
+                bad = bad | (~missing & ((values < 0) | (values > top) | (values != values.round())))
+                allowed = allowed or f"positions 0 to {top} of its categories"
+            else:
+                bad = bad | values.isinf()
+                allowed = allowed or "finite numbers"
+            if bool(bad.any()):
+                row = int(bad.nonzero()[0])
+                raise InputError(
+                    f"{name}, row {row}, column {column.name!r}: {float(values[row])}.", f"Allowed: {allowed}."
+                )
+        return x
+
+    def describe(self) -> str:
+        counts = {k: sum(c.kind == k for c in self.columns) for k in COLUMN_KINDS}
+        parts = [f"{n} {k}" for k, n in counts.items() if n]
+        return f"tables of {len(self.columns)} column{'s' if len(self.columns) > 1 else ''} ({', '.join(parts)})"

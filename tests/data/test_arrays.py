@@ -191,13 +191,13 @@ def test_damaged_files(tmp_path: Path) -> None:
 
 def test_size_and_grey_apply_to_pixel_arrays_only() -> None:
     x = RNG.integers(0, 256, (12, 3, 8, 8)).astype(np.uint8)
-    assert load(x, size=(4, 6), grey=True).space == Pixels(1, 4, 6)
+    assert load(x, image_size=(4, 6), grey=True).space == Pixels(1, 4, 6)
     flat = np.full((12, 3, 8, 8), 77, np.uint8)
-    assert set(everything(load(flat, size=5)).unique().tolist()) == {77}
-    with pytest.raises(InputError, match="size= is for pictures"):
-        load(x.astype(np.float32), size=4)
+    assert set(everything(load(flat, image_size=5)).unique().tolist()) == {77}
+    with pytest.raises(InputError, match="image_size= is for pictures"):
+        load(x.astype(np.float32), image_size=4)
     with pytest.raises(InputError, match="from 1 to 4096"):
-        load(x, size=0)
+        load(x, image_size=0)
 
 
 def test_memory_mapped_types_are_converted_when_gathered(tmp_path: Path) -> None:

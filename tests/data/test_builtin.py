@@ -90,7 +90,7 @@ def test_options_in_the_name_and_as_arguments_agree() -> None:
         ("ring:n=-5", {}, "at least 1"),
         ("ring:std=nan", {}, "at least 0"),
         ("digits:n=5", {}, "no option 'n'"),
-        ("ring", {"size": 8}, "size= is for pictures"),
+        ("ring", {"image_size": 8}, "image_size= is for pictures"),
         ("ring:n=2", {}, "at least 3 rows"),
     ],
 )

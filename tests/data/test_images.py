@@ -19,7 +19,7 @@ from PIL import Image, ImageFile
 from pushforward.data import load
 from pushforward.data.data import open_source
 from pushforward.data.decode import MAX_PIXELS, Plan, decode
-from pushforward.data.source import ImageOptions
+from pushforward.data.options import Options
 from pushforward.errors import InputError
 from pushforward.spaces import Classes, Pixels
 
@@ -43,7 +43,7 @@ def encoded(values: np.ndarray, form: str = "PNG", **options: Any) -> bytes:
 
 
 def rows_of(source: Any, **options: Any) -> tuple[np.ndarray, Pixels, list[str]]:
-    opened = open_source(source, ImageOptions(**options), {})
+    opened = open_source(source, Options(**options), {})
     found = opened.read()
     return found.x, found.space, opened.notes  # type: ignore[return-value]
 
@@ -157,8 +157,8 @@ def test_mixed_sizes_are_scaled_to_cover_and_cropped_at_the_centre(tmp_path: Pat
     assert space == Pixels(3, 8, 8) and any("2 sizes" in n and "8x8" in n for n in notes)
     assert np.abs(x[0, :, :, 1:-1].astype(int) - 200).max() <= 12  # but for the edges' resampling
     assert all((x[i] == i).all() for i in range(1, 4))
-    assert rows_of(tmp_path, size=(4, 6))[1] == Pixels(3, 4, 6)
-    assert load(tmp_path, size=5).space == Pixels(3, 5, 5)
+    assert rows_of(tmp_path, image_size=(4, 6))[1] == Pixels(3, 4, 6)
+    assert load(tmp_path, image_size=5).space == Pixels(3, 5, 5)
 
 
 def test_without_a_common_size_the_median_is_taken(tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ def test_photographs_are_made_small_and_it_is_said(tmp_path: Path) -> None:
     for i in range(3):
         save(tmp_path / f"{i}.jpg", np.full((900, 1200, 3), 40 * i, np.uint8))
     x, space, notes = rows_of(tmp_path)
-    assert space == Pixels(3, 64, 64) and any("64x64" in n and "size=" in n for n in notes)
+    assert space == Pixels(3, 64, 64) and any("64x64" in n and "image_size=" in n for n in notes)
     assert np.abs(x.reshape(3, -1).astype(int) - [[0], [40], [80]]).max() <= 2
 
 

@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 from pushforward.data import load
 from pushforward.data.arrays import as_rows
 from pushforward.data.data import open_source
-from pushforward.data.source import ImageOptions
+from pushforward.data.options import Options
 from pushforward.errors import InputError
 from pushforward.spaces import Classes, Real
 
 
 def rows_of(source: Any, chosen: tuple[str, ...] = ()) -> tuple[np.ndarray, Any, list[str]]:
     """The rows in their own order."""
-    opened = open_source(source, ImageOptions(), {})
+    opened = open_source(source, Options(), {})
     found = opened.read(chosen)
     return found.x, found.space, opened.notes
 
@@ -210,8 +210,8 @@ def test_conditions_that_cannot_be(tmp_path: Path) -> None:
     frame.loc[4, "one"] = None
     with pytest.raises(InputError, match="column 'one', data row 5: the value is missing"):
         load(frame[["x", "one"]], condition="one")
-    with pytest.raises(InputError, match="size= is for pictures"):
-        load(frame[["x"]], size=3)
+    with pytest.raises(InputError, match="image_size= is for pictures"):
+        load(frame[["x"]], image_size=3)
 
 
 def test_decimals_large_integers_and_booleans(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from .. import __version__
 from . import codes, demo, doctor, fit, log_prob, models, reproduce, runs, sample
-from .options import Command
+from .options import Command, DataCommand
 
 app = typer.Typer(
     help="Deep generative models on your own data: fit, sample, log-prob, encode, decode.",
@@ -48,6 +48,9 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo.demo,
     "doctor": doctor.doctor,
 }
+READS_DATA = ("fit", "inspect")
+"""Commands that take the options of a source."""
+
 for name, function in COMMANDS.items():
-    app.command(name, cls=Command)(function)
+    app.command(name, cls=DataCommand if name in READS_DATA else Command)(function)
 app.add_typer(runs.app, name="runs")

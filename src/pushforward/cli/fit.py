@@ -63,11 +63,6 @@ def fit(
         typer.Option(metavar="RUN", help="Start from this run's weights.", autocompletion=complete_run),
     ] = None,
     overrides: Overrides = None,
-    size: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(metavar="N|HxW", help="Scale and crop pictures to this many pixels."),
-    ] = None,
-    grey: Annotated[bool, typer.Option("--grey", help="Make colour pictures grey.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show shapes, parameters, memory and time; write nothing.")
     ] = False,
@@ -81,7 +76,7 @@ def fit(
     _at_most_one(lengths)
     changes = {
         "condition": condition, "seed": seed, "device": device, "precision": precision, "threads": threads,
-        "init": init, "set": overrides, "size": size, "grey": grey or None, "overwrite": overwrite or None,
+        "init": init, "set": overrides, **output.data, "overwrite": overwrite or None,
     }  # fmt: skip
     if model is not None:
         from ..registry import recipe
@@ -90,7 +85,7 @@ def fit(
     if resume:
         fixed = [name for name, value in changes.items() if value is not None and value != []]
         if fixed or dry_run:
-            name = fixed[0] if fixed else "dry-run"
+            name = fixed[0].replace("_", "-") if fixed else "dry-run"
             raise InputError(f"--{name} cannot be given with --resume: a run keeps its settings.", "Leave it out.")
         _play(output, *_resumed(data, model, out), {**lengths, "resume": True})
         return
@@ -106,7 +101,7 @@ def fit(
     settings = parse_overrides(overrides or [])
     if out is not None and not dry_run and not overwrite:
         _check_free(out)
-    loaded = load(data, condition=condition, size=_size(size), grey=grey)
+    loaded = load(data, condition=condition, **output.data)
     if not output.as_json:
         for note in loaded.notes:
             output.log(f"data: {note}")
@@ -232,13 +227,3 @@ def _check_free(folder: Path) -> None:
         raise InputError(
             f"{folder} exists already.", "Go on with it: --resume. Replace it: --overwrite. Or choose another --out."
         )
-
-
-def _size(text: str | None) -> int | tuple[int, int] | None:
-    """`32` or `32x48` (height by width)."""
-    if text is None:
-        return None
-    parts = text.lower().split("x")
-    if len(parts) > 2 or not all(p.isdecimal() and int(p) > 0 for p in parts):
-        raise InputError(f"--size {text!r} is not a size.", "Examples: 32, 32x48 (height by width).")
-    return int(parts[0]) if len(parts) == 1 else (int(parts[0]), int(parts[1]))

@@ -21,6 +21,7 @@ class Output:
     def __init__(self, *, as_json: bool = False, debug: bool = False):
         self.as_json, self.debug = as_json, debug
         self.failed = False
+        self.data: dict[str, Any] = {}  # options of a source, of the commands that load one
 
     def log(self, text: str) -> None:
         """A line on stderr."""

@@ -23,7 +23,8 @@ import torch
 
 from ..errors import InputError
 from ..spaces import Pixels, Real, Space
-from .source import TEST, TRAIN, VALIDATION, Column, ImageOptions, Rows, Source, mapped, number, path_name
+from .options import Options
+from .source import TEST, TRAIN, VALIDATION, Column, Rows, Source, mapped, number, path_name
 
 _CHANNELS = (1, 3, 4)
 _DATA = ("x", "X", "data", "images", "samples", "arr_0")
@@ -39,7 +40,7 @@ class ArraySource(Source):
 
     Args:
         x: (n, ...) of any supported shape. columns: candidates for the condition, by name.
-        options: `size` and `grey` apply to pictures only.
+        options: those of pictures and of vectors apply.
     """
 
     def __init__(
@@ -48,22 +49,22 @@ class ArraySource(Source):
         where: str,
         x: np.ndarray,
         columns: Mapping[str, Column],
-        options: ImageOptions,
+        options: Options,
         given: np.ndarray | None = None,
     ):
         super().__init__(name, where)
+        options.refuse(where, "tables", "text", "splits")
         self.x, self.options, self.given = x, options, given
         self.columns, self.obvious = columns, tuple(columns)
 
     def read(self, chosen: tuple[str, ...] = (), like: Space | None = None) -> Rows:
         x, space, notes = as_rows(self.x, self.where)
-        if isinstance(space, Pixels) and (self.options.asked or isinstance(like, Pixels)):
+        if isinstance(space, Pixels) and (self.options.asked("pictures") or isinstance(like, Pixels)):
             x, space, more = self._convert(x, space, like)
             notes += more
-        elif self.options.asked:
+        elif asked := self.options.asked("pictures"):
             raise InputError(
-                f"{self.where}: {self.options.asked}= is for pictures of whole numbers 0..255, and this is "
-                f"{space.describe()}.",
+                f"{self.where}: {asked}= is for pictures of whole numbers 0..255, and this is {space.describe()}.",
                 "Resize the array first.",
             )
         self.notes += notes
@@ -84,7 +85,7 @@ class ArraySource(Source):
                 return x, space, []
             height, width, channels = like.shape[1], like.shape[2], like.channels
         else:
-            height, width = self.options.size or (space.height, space.width)
+            height, width = self.options.image_size or (space.height, space.width)
             channels = 1 if self.options.grey else space.channels
         if space.levels != 256 or space.channels not in _CHANNELS:
             raise InputError(f"{self.where}: {space.describe()} cannot be resized or made grey.", "Do it first.")
@@ -95,7 +96,7 @@ class ArraySource(Source):
         return convert_array(x, plan), new, [f"{space.describe()} made {new.describe()}"]
 
 
-def from_memory(source: Any, options: ImageOptions) -> ArraySource:
+def from_memory(source: Any, options: Options) -> ArraySource:
     """Arrays, tensors and lists; a tuple of two is a pair (x, condition); a dictionary is an `.npz` in memory.
 
     Raises:
@@ -115,7 +116,7 @@ def from_memory(source: Any, options: ImageOptions) -> ArraySource:
     return ArraySource("array", where, _numpy(source, where), {}, options)
 
 
-def from_npy(path: Path, options: ImageOptions) -> ArraySource:
+def from_npy(path: Path, options: Options) -> ArraySource:
     """One array; memory-mapped when it is larger than the memory budget.
 
     Raises:
@@ -135,7 +136,7 @@ def from_npy(path: Path, options: ImageOptions) -> ArraySource:
     return found
 
 
-def from_npz(path: Path, options: ImageOptions) -> ArraySource:
+def from_npz(path: Path, options: Options) -> ArraySource:
     """Named arrays: one, or data and labels, or a train/test pair with their labels (`train_images`, `x_test`, ...).
 
     Raises:
@@ -181,7 +182,7 @@ def _numpy(value: Any, where: str) -> np.ndarray:
         ) from None
 
 
-def _from_names(arrays: dict[str, np.ndarray], name: str, where: str, options: ImageOptions) -> ArraySource:
+def _from_names(arrays: dict[str, np.ndarray], name: str, where: str, options: Options) -> ArraySource:
     pieces = _split_names(arrays)
     if pieces is not None:
         return _from_parts(arrays, pieces, name, where, options)
@@ -224,7 +225,7 @@ def _from_parts(
     pieces: Mapping[int, tuple[str, str | None]],
     name: str,
     where: str,
-    options: ImageOptions,
+    options: Options,
 ) -> ArraySource:
     shape, dtype = arrays[pieces[TRAIN][0]].shape, arrays[pieces[TRAIN][0]].dtype
     for data, labels in pieces.values():

@@ -15,7 +15,8 @@ import torch
 from ..errors import InputError, did_you_mean
 from ..noise import Noise
 from ..spaces import Pixels, Real, Space
-from .source import ImageOptions, Rows, Source, refuse_image_options
+from .options import Options
+from .source import Rows, Source
 
 Made = tuple[np.ndarray, Space, dict[str, np.ndarray], str]
 
@@ -93,12 +94,12 @@ class Builtin(Source):
         InputError: an unknown option, or a value of the wrong type or range.
     """
 
-    def __init__(self, source: str, options: Mapping[str, Any], images: ImageOptions):
+    def __init__(self, source: str, given: Mapping[str, Any], options: Options):
         name, _, text = source.partition(":")
         super().__init__(name, name)
-        refuse_image_options(images, f"built-in {name!r}")
+        options.refuse(f"built-in {name!r}", "pictures", "tables", "text", "vectors", "splits")
         maker, defaults = BUILTINS[name]
-        given = {**_parse(text, name), **options}
+        given = {**_parse(text, name), **given}
         for key in given:
             if key not in defaults:
                 raise InputError(f"built-in {name!r} has no option {key!r}.", did_you_mean(key, defaults))

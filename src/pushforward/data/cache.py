@@ -74,7 +74,7 @@ def _write(
         if shutil.disk_usage(path.parent).free < needed:
             raise InputError(
                 f"{source.where}: decoded, the pictures need {needed / 2**30:.1f} GiB; {path.parent} has less.",
-                "Set PUSHFORWARD_CACHE to a larger disk, or choose a smaller size=.",
+                "Set PUSHFORWARD_CACHE to a larger disk, or choose a smaller image_size=.",
             )
         out = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
         kept, changes = source.decode_into(out, plan, rejects)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ from ..errors import InputError, did_you_mean
 from ..spaces import Classes, Real, Space
 from . import builtin
 from .conditions import choose, encode
-from .source import ImageOptions, Rows, Source, image_size
+from .options import Options
+from .source import Rows, Source
 from .splits import part, split_rows
 
 _PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".joblib", ".bin")
@@ -76,13 +77,10 @@ def load(
     source: Any,
     *,
     condition: str | bool | None = None,
-    size: int | tuple[int, int] | None = None,
-    grey: bool = False,
     split_seed: int = 0,
     validation: float = 0.1,
     test: float = 0.1,
-    memory_budget: int = 1 << 30,
-    **builtin_options: Any,
+    **options: Any,
 ) -> Data:
     """Read a source and split it.
 
@@ -95,15 +93,17 @@ def load(
             (x, condition), a dictionary of arrays; a pandas or polars frame.
         condition: the column to condition on, several with commas; True for the only candidate. Default: none (but
             the second of a pair).
-        size: pictures are scaled and cropped to it: one number, or (height, width). grey: colour made grey.
         split_seed: of the shuffle. validation, test: fractions of the rows; a source's own parts are kept.
-        memory_budget: bytes. Larger arrays and pictures are memory-mapped instead of held in memory.
-        builtin_options: options of a built-in source.
+        options: those of `data.options.Options` that suit the source (`image_size`, `columns`, `length`, ...), and
+            those of a built-in source.
 
     Raises:
         InputError: whatever cannot be used, with file, row and column where there are any.
     """
-    opened = open_source(source, ImageOptions(image_size(size), bool(grey), int(memory_budget)), builtin_options)
+    known = {f.name for f in fields(Options)}
+    asked = Options.of(**{k: v for k, v in options.items() if k in known})
+    builtin_options = {k: v for k, v in options.items() if k not in known}
+    opened = open_source(source, asked, builtin_options)
     names = choose(condition, list(opened.columns), opened.obvious, opened.where, opened.chosen)
     encoded: tuple[Tensor, Space] | None = None
     if names:
@@ -122,7 +122,7 @@ def load(
     return Data(
         name=opened.name,
         source=_as_given(source),
-        options=_options(condition, size, grey, split_seed, validation, test, builtin_options),
+        options=_options(condition, split_seed, validation, test, asked, builtin_options),
         **datasets,
         space=found.space,
         condition_space=condition_space,
@@ -137,46 +137,41 @@ def _as_given(source: Any) -> str:
 
 
 def _options(
-    condition: Any, size: Any, grey: bool, split_seed: int, validation: float, test: float, builtin_options: dict
+    condition: Any, split_seed: int, validation: float, test: float, asked: Options, builtin_options: dict
 ) -> dict[str, Any]:
     """The options that differ from the defaults, JSON-able."""
-    options: dict[str, Any] = {}
-    if condition is not None:
-        options["condition"] = condition
-    if size is not None:
-        options["size"] = list(image_size(size) or ())
-    if grey:
-        options["grey"] = True
+    options: dict[str, Any] = {} if condition is None else {"condition": condition}
     if split_seed != 0:
         options["split_seed"] = int(split_seed)
     for name, value in (("validation", validation), ("test", test)):
         if value != 0.1:
             options[name] = float(value)
-    return {**options, **{k: v.item() if isinstance(v, np.generic) else v for k, v in builtin_options.items()}}
+    given = {k: v.item() if isinstance(v, np.generic) else v for k, v in builtin_options.items()}
+    return {**options, **asked.changed(), **given}
 
 
-def open_source(source: Any, images: ImageOptions, builtin_options: dict[str, Any]) -> Source:
+def open_source(source: Any, options: Options, builtin_options: dict[str, Any]) -> Source:
     """The source behind whatever the user gave, opened but not read.
 
     Raises:
         InputError: missing, unsupported, or refused (a pickle is never opened).
     """
     if isinstance(source, str) and builtin.is_builtin(source):
-        return builtin.Builtin(source, builtin_options, images)
+        return builtin.Builtin(source, builtin_options, options)
     if builtin_options:
         name = next(iter(builtin_options))
-        known = ["condition", "size", "grey", "split_seed", "validation", "test", "memory_budget"]
+        known = ["condition", "split_seed", "validation", "test", *(f.name for f in fields(Options))]
         raise InputError(f"unknown option {name!r} for this source.", did_you_mean(name, known))
     if isinstance(source, (str, os.PathLike)):
-        return _open_path(Path(source), os.fspath(source), images)
+        return _open_path(Path(source), os.fspath(source), options)
     from . import arrays, tables
 
     if tables.is_frame(source):
-        return tables.from_frame(source, images)
-    return arrays.from_memory(source, images)
+        return tables.from_frame(source, options)
+    return arrays.from_memory(source, options)
 
 
-def _open_path(path: Path, text: str, images: ImageOptions) -> Source:
+def _open_path(path: Path, text: str, options: Options) -> Source:
     suffix = path.suffix.lower()
     path = path.expanduser()
     if suffix in _PICKLES:
@@ -189,7 +184,7 @@ def _open_path(path: Path, text: str, images: ImageOptions) -> Source:
     if path.is_dir():
         from . import images as pictures
 
-        return pictures.from_folder(path, images)
+        return pictures.from_folder(path, options)
     from . import arrays, tables
 
     readers = {
@@ -208,7 +203,7 @@ def _open_path(path: Path, text: str, images: ImageOptions) -> Source:
             hint = "One picture is not a data set: give the folder it is in."
         raise InputError(f"{text}: {suffix or 'a file without extension'} is not supported.", hint)
     try:
-        return readers[suffix](path, images)
+        return readers[suffix](path, options)
     except OSError as error:
         raise InputError(f"{text} cannot be read: {error.strerror or error}.") from None
 

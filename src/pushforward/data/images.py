@@ -25,7 +25,8 @@ from ..errors import InputError
 from ..spaces import Pixels, Space
 from . import cache
 from .decode import MAX_PIXELS, Plan, TooLarge, convert, decode, probe
-from .source import TEST, TRAIN, VALIDATION, Column, ImageOptions, Rows, Source, number, path_name
+from .options import Options
+from .source import TEST, TRAIN, VALIDATION, Column, Rows, Source, number, path_name
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 LARGEST, DEFAULT = 256, 64
@@ -167,8 +168,9 @@ class Rejects:
 class ImageSource(Source):
     """Pictures in files or in a Parquet column."""
 
-    def __init__(self, name: str, where: str, pictures: Any, columns: dict[str, Column], options: ImageOptions):
+    def __init__(self, name: str, where: str, pictures: Any, columns: dict[str, Column], options: Options):
         super().__init__(name, where)
+        options.refuse(where, "tables", "text", "vectors", "splits")
         self.pictures, self.options = pictures, options
         self.columns, self.obvious = columns, tuple(columns)
 
@@ -220,13 +222,13 @@ class ImageSource(Source):
             sides = np.repeat([min(s) for s in sizes], list(sizes.values()))
             height = width = int(np.median(sides))
         largest = max(height, width)
-        if self.options.size is not None:
-            height, width = self.options.size
+        if self.options.image_size is not None:
+            height, width = self.options.image_size
         elif largest > LARGEST:
             height = width = DEFAULT
         if len(sizes) > 1 or (height, width) not in sizes:
             first = f"{len(sizes)} sizes" if len(sizes) > 1 else "{}x{}".format(*next(iter(sizes)))
-            advice = "; choose with size=" if self.options.size is None else ""
+            advice = "; choose with image_size=" if self.options.image_size is None else ""
             notes.append(f"{first} (height x width) scaled and cropped at the centre to {height}x{width}{advice}")
         return Plan(height, width, channels)
 
@@ -247,7 +249,7 @@ class ImageSource(Source):
 # ------------------------------------------------------------------------------------------------- the sources
 
 
-def from_folder(root: Path, options: ImageOptions) -> ImageSource:
+def from_folder(root: Path, options: Options) -> ImageSource:
     """All pictures below a folder, hidden ones left out, in the order of their names.
 
     When all are in sub-folders, the first level is the class ("label"); when that level is train, test, ... it is
@@ -304,7 +306,7 @@ def from_folder(root: Path, options: ImageOptions) -> ImageSource:
     return source
 
 
-def from_files(paths: Sequence[Path], options: ImageOptions) -> ImageSource:
+def from_files(paths: Sequence[Path], options: Options) -> ImageSource:
     """Single picture files, to be read for a trained model."""
     return ImageSource(path_name(paths[0]), str(paths[0]), Files(paths[0].parent, list(paths)), {}, options)
 
@@ -332,7 +334,7 @@ def _is_binary(kind: pa.DataType) -> bool:
     return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
 
 
-def from_parquet_images(path: Path, file: pq.ParquetFile, pictures: list[str], options: ImageOptions) -> ImageSource:
+def from_parquet_images(path: Path, file: pq.ParquetFile, pictures: list[str], options: Options) -> ImageSource:
     """The column `image`, or the first column of pictures; the others may be the condition."""
     column = "image" if "image" in pictures else pictures[0]
     flat = [f.name for f in file.schema_arrow if f.name not in pictures and not pa.types.is_nested(f.type)]

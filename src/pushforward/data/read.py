@@ -14,7 +14,8 @@ from ..spaces import Real, Space
 from .builtin import is_builtin
 from .conditions import choose, encode_like
 from .data import open_source
-from .source import ImageOptions, Source
+from .options import Options
+from .source import Source
 from .splits import part, split_rows
 
 Preference = Literal["all", "train", "validation", "test"]
@@ -42,7 +43,7 @@ def read_like(
         InputError: the source cannot be read, or is not of the model's kind: missing and extra columns, another
             size, unknown labels, values out of range.
     """
-    options = ImageOptions(memory_budget=1 << 62)
+    options = Options.of(memory_budget=1 << 62)
     builtin = isinstance(source, str) and is_builtin(source)
     opened = _open(source, options)
     names = _condition_columns(opened, space, condition_space, condition)
@@ -73,7 +74,7 @@ def read_like(
     return space.check(x, opened.where).to(space.dtype), values
 
 
-def _open(source: Any, options: ImageOptions) -> Source:
+def _open(source: Any, options: Options) -> Source:
     from .images import EXTENSIONS, from_files
 
     if isinstance(source, (str, os.PathLike)):

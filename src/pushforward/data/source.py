@@ -10,11 +10,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Union
 
 import numpy as np
 
-from ..errors import InputError
 from ..spaces import Space
 
 if TYPE_CHECKING:
@@ -24,20 +23,6 @@ Column = Union[np.ndarray, "pa.ChunkedArray"]
 """Values of a condition candidate, one a row: (n,) or (n, k)."""
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
-
-
-@dataclass(frozen=True)
-class ImageOptions:
-    """What the user asked of pictures: `size` (height, width) or None, grey or not, bytes allowed in memory."""
-
-    size: tuple[int, int] | None = None
-    grey: bool = False
-    memory_budget: int = 1 << 30
-
-    @property
-    def asked(self) -> str | None:
-        """The option that only pictures understand, if one was given."""
-        return "size" if self.size is not None else "grey" if self.grey else None
 
 
 @dataclass
@@ -91,27 +76,6 @@ def slug(name: str) -> str:
 def number(n: int, what: str) -> str:
     """`3 pictures`, `1 picture`, `50,000 pictures`."""
     return f"{n:,} {what if n == 1 else what + 's'}"
-
-
-def image_size(size: Any) -> tuple[int, int] | None:
-    """`size=` as (height, width): one number is a square.
-
-    Raises:
-        InputError: not one or two whole numbers from 1 to 4096.
-    """
-    if size is None:
-        return None
-    values = list(size) if isinstance(size, (tuple, list)) else [size, size]
-    whole = all(isinstance(v, (int, np.integer)) and not isinstance(v, bool) and 1 <= v <= 4096 for v in values)
-    if len(values) != 2 or not whole:
-        raise InputError(f"size={size!r}.", "Give one whole number, or (height, width), from 1 to 4096.")
-    return int(values[0]), int(values[1])
-
-
-def refuse_image_options(options: ImageOptions, where: str) -> None:
-    """Raises InputError when `size` or `grey` was asked of something that is not pictures."""
-    if options.asked:
-        raise InputError(f"{where}: {options.asked}= is for pictures, and these are not.", "Leave it out.")
 
 
 def mapped(x: np.ndarray) -> bool:

@@ -19,7 +19,8 @@ import pyarrow.parquet as pq
 
 from ..errors import InputError
 from ..spaces import Real, Space
-from .source import ImageOptions, Rows, Source, number, path_name, refuse_image_options
+from .options import Options
+from .source import Rows, Source, number, path_name
 
 NUMERIC_CLASSES = 20
 """Whole numbers of a table with at most this many distinct values are classes when they are the condition."""
@@ -28,9 +29,9 @@ NUMERIC_CLASSES = 20
 class TableSource(Source):
     """A table in memory. Its numeric columns, but for the condition, are the data."""
 
-    def __init__(self, name: str, where: str, table: pa.Table, options: ImageOptions):
+    def __init__(self, name: str, where: str, table: pa.Table, options: Options):
         super().__init__(name, where)
-        refuse_image_options(options, where)
+        options.refuse(where, "pictures", "text")
         names = table.column_names
         if repeated := sorted({n for n in names if names.count(n) > 1}):
             raise InputError(f"{where}: {names.count(repeated[0])} columns are named {repeated[0]!r}.", "Rename one.")
@@ -167,7 +168,7 @@ def _is_number(text: str) -> bool:
 # ---------------------------------------------------------------------------------------------------- files
 
 
-def from_csv(path: Path, options: ImageOptions) -> TableSource:
+def from_csv(path: Path, options: Options) -> TableSource:
     """A CSV or TSV file, with or without a header, with or without `#` lines first.
 
     The first line is a header when none of its cells is a number. Without one, columns are `column_1`, ...
@@ -243,7 +244,7 @@ def _inspect(path: Path) -> tuple[int, list[str], str]:
     return skip, next(csv.reader(some, delimiter=delimiter)), delimiter
 
 
-def from_parquet(path: Path, options: ImageOptions) -> Source:
+def from_parquet(path: Path, options: Options) -> Source:
     """A Parquet file: pictures when a column holds encoded ones, else a table.
 
     Raises:
@@ -269,7 +270,7 @@ def is_frame(source: Any) -> bool:
     return hasattr(source, "__arrow_c_stream__") or hasattr(source, "__dataframe__")
 
 
-def from_frame(source: Any, options: ImageOptions) -> Source:
+def from_frame(source: Any, options: Options) -> Source:
     """A table of another library, through Arrow; the index of a pandas frame is left out.
 
     Raises:
