@@ -39,6 +39,7 @@ _NAMES = {
     "Classes": "spaces",
     "Tokens": "spaces",
     "Sphere": "spaces",
+    "Torus": "spaces",
     "Table": "spaces",
     "Column": "spaces",
     "Settings": "config",
@@ -74,5 +75,5 @@ if TYPE_CHECKING:  # for type checkers and editors
     from .model import Autoencoder, GenerativeModel
     from .noise import Noise
     from .registry import build, models
-    from .spaces import Classes, Column, Pixels, Real, Sphere, Table, Tokens
+    from .spaces import Classes, Column, Pixels, Real, Sphere, Table, Tokens, Torus
     from .training import Run, fit, open_run, save

@@ -5,7 +5,8 @@ every other space to them. Conditions live in spaces too (a class in `Classes`, 
 
 Likelihoods are in nats against the base measure of the space: the counting measure for `Pixels`, `Classes` and
 `Tokens` (log-probabilities, never above 0), the Lebesgue measure in the data's own units for `Real`, the surface
-measure for `Sphere`, and a product of the first two, column by column, for `Table`.
+measure for `Sphere` (steradian), that of angles for `Torus` (radians), and a product of the first two, column by
+column, for `Table`.
 """
 
 from __future__ import annotations
@@ -210,12 +211,37 @@ class Classes(Space):
 
 @dataclass(frozen=True)
 class Tokens(Space):
-    """Sequences of `length` integers 0..vocabulary-1."""
+    """Sequences of `length` integers 0..vocabulary-1.
+
+    Of text, the space carries the vocabulary itself, so that it is saved with a model; else both are empty.
+
+    Attributes:
+        characters: token i is the character at i; they are in the order of their code points.
+        merges: of byte-pair encoding: tokens 0..255 are bytes, token 256 + i is the pair of earlier tokens merges[i].
+    """
 
     kind: ClassVar[str] = "tokens"
     measure: ClassVar[str] = "counting"
     length: int
     vocabulary: int
+    characters: str = ""
+    merges: tuple[tuple[int, int], ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.characters:
+            good = list(self.characters) == sorted(set(self.characters)) and self.vocabulary == len(self.characters)
+        else:
+            earlier = (len(m) == 2 and min(m) >= 0 and max(m) < 256 + i for i, m in enumerate(self.merges))
+            good = not self.merges or (self.vocabulary == 256 + len(self.merges) and all(earlier))
+        if not good or (self.characters and self.merges):
+            raise InputError(
+                f"a vocabulary of {self.vocabulary} tokens does not fit its characters or merges.",
+                "Characters are distinct and in order; merges are pairs of earlier tokens, 256 being bytes.",
+            )
+
+    @property
+    def is_text(self) -> bool:
+        return bool(self.characters or self.merges)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -229,27 +255,46 @@ class Tokens(Space):
         return _check_range(x, 0, self.vocabulary - 1, name, "tokens").long()
 
     def describe(self) -> str:
+        if self.characters:
+            return f"texts of {self.length} characters out of {self.vocabulary}"
+        if self.merges:
+            return f"texts of {self.length} byte-pair tokens out of {self.vocabulary}"
         return f"sequences of {self.length} tokens out of {self.vocabulary}"
 
 
 @dataclass(frozen=True)
 class Sphere(Space):
-    """Unit vectors of R^(d+1): the d-dimensional sphere. Densities are against its surface measure."""
+    """Unit vectors of R^(d+1): the d-dimensional sphere. Densities are against its surface measure.
+
+    On the earth's sphere (d = 2) that is the area in steradian, 4 pi in all: the uniform density is 1 / (4 pi).
+
+    Attributes:
+        names: the user's columns of latitude and longitude (d = 2), or () for data that were vectors.
+        west: longitudes are written in [west, west + 360) degrees.
+        double: users get float64 back.
+    """
 
     kind: ClassVar[str] = "sphere"
     measure: ClassVar[str] = "surface"
     d: int
+    names: tuple[str, ...] = ()
+    west: float = -180.0
+    double: bool = False
 
     @property
     def shape(self) -> tuple[int, ...]:
         return (self.d + 1,)
 
     @property
+    def dtype(self) -> torch.dtype:
+        return torch.float64 if self.double else torch.float32
+
+    @property
     def dimensions(self) -> int:
         return self.d
 
     def _check_values(self, x: Tensor, name: str) -> Tensor:
-        _check_finite(x, name)
+        x = _check_finite(x if x.is_floating_point() else x.to(self.dtype), name)
         off = (x.norm(dim=1) - 1).abs() > 1e-4
         if off.any():
             row = int(off.nonzero()[0])
@@ -257,7 +302,47 @@ class Sphere(Space):
         return x
 
     def describe(self) -> str:
+        if self.names:
+            return f"points of the sphere by {' and '.join(self.names)}, areas in steradian"
         return f"points on the {self.d}-sphere"
+
+
+@dataclass(frozen=True)
+class Torus(Space):
+    """`d` angles in [-pi, pi), each on its own circle, float64. Densities are against d theta, (2 pi)^d in all.
+
+    Attributes:
+        names: the user's columns, or ().
+        period: a full turn in the user's unit: 2 pi for radians, 360 for degrees.
+        low: angles are written in [low, low + period).
+    """
+
+    kind: ClassVar[str] = "torus"
+    d: int
+    names: tuple[str, ...] = ()
+    period: float = 2 * math.pi
+    low: float = -math.pi
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.d,)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return torch.float64
+
+    def _check_values(self, x: Tensor, name: str) -> Tensor:
+        x = _check_finite(x.to(self.dtype), name)
+        # A little more is allowed: pi is no number of float32, and the nearest one is above it.
+        bad = x.abs() > math.pi + 1e-6
+        if bad.any():
+            row = int(bad.any(1).nonzero()[0])
+            value = float(x[row][bad[row]][0])
+            raise InputError(f"{name}, row {row}: the angle {value:.6g}.", "Angles lie in [-pi, pi), in radians.")
+        return torch.where(x < math.pi, x.clamp_min(-math.pi), -math.pi)
+
+    def describe(self) -> str:
+        return f"{self.d} angle{'' if self.d == 1 else 's'}, densities by radian"
 
 
 COLUMN_KINDS = ("continuous", "integer", "ordinal", "category", "boolean", "datetime", "constant", "identifier", "text")

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..dataset import Dataset
 from ..errors import InputError, did_you_mean
-from ..spaces import Classes, Real, Space
+from ..spaces import Classes, Real, Space, Tokens
 from . import builtin
 from .conditions import choose, encode
 from .options import Options
@@ -89,8 +89,8 @@ def load(
 
     Args:
         source: a built-in name (`ring`, `grid`, `moons`, `digits`, with options after a colon); a CSV, TSV, Parquet,
-            `.npy` or `.npz` file; a folder of pictures, class sub-folders being labels; an array or tensor, a pair
-            (x, condition), a dictionary of arrays; a pandas or polars frame.
+            `.npy`, `.npz` or text file; a folder of pictures, class sub-folders being labels; an array or tensor, a
+            pair (x, condition), a dictionary of arrays; a pandas or polars frame.
         condition: the column to condition on, several with commas; True for the only candidate. Default: none (but
             the second of a pair).
         split_seed: of the shuffle. validation, test: fractions of the rows; a source's own parts are kept.
@@ -108,14 +108,18 @@ def load(
     encoded: tuple[Tensor, Space] | None = None
     if names:
         encoded = encode(opened.columns, names, opened.class_limit, opened.where)
+    opened.held_out = (validation, test)
     found = opened.read(names)
     values, condition_space = encoded or (None, None)
     given = opened.given
     if found.kept is not None:
         values = None if values is None else values[torch.from_numpy(found.kept)]
         given = None if given is None else given[found.kept]
-    parts, split = split_rows(len(found.x), split_seed, validation, test, given, opened.where)
-    datasets = {name: part(found.x, values, index, found.space, condition_space) for name, index in parts.items()}
+    if found.parts is not None:
+        datasets, split = found.parts(split_seed)
+    else:
+        parts, split = split_rows(len(found.x), split_seed, validation, test, given, opened.where)
+        datasets = {name: part(found.x, values, index, found.space, condition_space) for name, index in parts.items()}
     if condition_space is not None:
         opened.notes.append(f"condition: {', '.join(names)} ({condition_space.describe()})")
     opened.notes.extend(_constant_columns(datasets["train"], found.space))
@@ -186,6 +190,7 @@ def _open_path(path: Path, text: str, options: Options) -> Source:
 
         return pictures.from_folder(path, options)
     from . import arrays, tables
+    from . import text as texts
 
     readers = {
         ".csv": tables.from_csv,
@@ -194,6 +199,7 @@ def _open_path(path: Path, text: str, options: Options) -> Source:
         ".pq": tables.from_parquet,
         ".npy": arrays.from_npy,
         ".npz": arrays.from_npz,
+        **dict.fromkeys(texts.EXTENSIONS, texts.from_text),
     }
     if suffix not in readers:
         from .images import EXTENSIONS
@@ -235,6 +241,8 @@ def content_hash(found: Rows, condition: Tensor | None, condition_space: Space |
             digest.update(np.ascontiguousarray(x[start : start + step]).data)
 
     add(found.x)
+    if isinstance(found.space, Tokens) and found.space.is_text:
+        digest.update(repr((found.space.characters, found.space.merges)).encode())
     if condition is not None:
         add(condition.numpy())
     if isinstance(condition_space, Classes):

@@ -7,13 +7,14 @@ pictures are decoded. Reading then gives the rows. There are three kinds (arrays
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
 
+from ..dataset import Dataset
 from ..spaces import Space
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 Column = Union[np.ndarray, "pa.ChunkedArray"]
 """Values of a condition candidate, one a row: (n,) or (n, k)."""
+
+Parts = Callable[[int], tuple[dict[str, Dataset], dict[str, Any]]]
+"""From a split seed to the parts by name, and an account of how they were chosen."""
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 
@@ -30,11 +34,13 @@ class Rows:
     """What reading gives: `x` (n, *space.shape), in memory or memory-mapped.
 
     `kept`: rows of the source that are here, when some were skipped; None when all are.
+    `parts`: how the source splits itself, when single rows may not be dealt out (text; then `x` is all of it).
     """
 
     x: np.ndarray
     space: Space
     kept: np.ndarray | None = None
+    parts: Parts | None = None
 
 
 class Source:
@@ -47,6 +53,7 @@ class Source:
         chosen: the condition that the user already implied (a pair (x, condition)), or ().
         class_limit: integers with at most this many distinct values are classes.
         given: (n,) the part of each row (TRAIN, VALIDATION, TEST) when the source comes split, else None.
+        held_out: fractions of the validation and the test part, set before reading.
         notes: what was detected, in plain words.
     """
 
@@ -57,6 +64,7 @@ class Source:
         self.chosen: tuple[str, ...] = ()
         self.class_limit = 1000
         self.given: np.ndarray | None = None
+        self.held_out = (0.1, 0.1)
         self.notes: list[str] = []
 
     def read(self, chosen: tuple[str, ...] = (), like: Space | None = None) -> Rows:

@@ -75,6 +75,18 @@ def shuffled(n: int, seed: int) -> Tensor:
     return torch.argsort(u, stable=True)
 
 
+def check_split(seed: Any, validation: Any, test: Any) -> None:
+    """Raises InputError unless the seed is a whole number and the fractions leave something to train on."""
+    for name, fraction in (("validation", validation), ("test", test)):
+        good = isinstance(fraction, (int, float)) and not isinstance(fraction, bool)
+        if not good or not 0 < fraction < 1 or not validation + test < 1:
+            raise InputError(
+                f"{name}={fraction!r}.", "Fractions lie between 0 and 1, and validation + test stays below 1."
+            )
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise InputError(f"split_seed={seed!r}.", "It is a whole number of at least 0.")
+
+
 def split_rows(
     n: int,
     seed: int = 0,
@@ -96,14 +108,7 @@ def split_rows(
     Raises:
         InputError: fewer than 3 rows, or fractions outside (0, 1).
     """
-    for name, fraction in (("validation", validation), ("test", test)):
-        good = isinstance(fraction, (int, float)) and not isinstance(fraction, bool)
-        if not good or not 0 < fraction < 1 or not validation + test < 1:
-            raise InputError(
-                f"{name}={fraction!r}.", "Fractions lie between 0 and 1, and validation + test stays below 1."
-            )
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise InputError(f"split_seed={seed!r}.", "It is a whole number of at least 0.")
+    check_split(seed, validation, test)
     order = shuffled(n, int(seed))
     codes = torch.zeros(n, dtype=torch.int8) if given is None else torch.from_numpy(given.astype(np.int8))
     codes = codes[order]
