@@ -18,7 +18,8 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from ..errors import InputError
-from ..spaces import Real, Space
+from ..spaces import Real, Space, Table
+from .columns import detect, encode
 from .options import Options
 from .source import Rows, Source, number, path_name
 
@@ -37,7 +38,7 @@ class TableSource(Source):
             raise InputError(f"{where}: {names.count(repeated[0])} columns are named {repeated[0]!r}.", "Rename one.")
         if not names or table.num_rows == 0:
             raise InputError(f"{where} has no rows of data.", "Give at least 3 rows.")
-        self.table = table
+        self.table, self.options = table, options
         self.columns = {name: table.column(name) for name in names}
         self.obvious = tuple(name for name in names if not is_numeric(table.schema.field(name).type))
         self.class_limit = NUMERIC_CLASSES
@@ -46,24 +47,19 @@ class TableSource(Source):
 
     def read(self, chosen: tuple[str, ...] = (), like: Space | None = None) -> Rows:
         names = [name for name in self.columns if name not in chosen]
-        if like is not None:
-            names = self._matched(names, like)
         if not names:
             raise InputError(f"{self.where} has no columns left to model.", "Leave one out of the condition.")
-        self._refuse_text(names)
-        x = np.empty((self.table.num_rows, len(names)))
-        for j, name in enumerate(names):
-            x[:, j] = column_values(self.table.column(name), name, self.where)
-            if not np.isfinite(x[:, j]).all():
-                row = int(np.flatnonzero(~np.isfinite(x[:, j]))[0])
-                raise InputError(
-                    f"{self.where}: column {name!r}, data row {row + 1}: the value is {x[row, j]}.",
-                    "All values must be finite: remove or fill those rows first.",
-                )
-        if like is None:
-            shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
-            self.notes.append(f"{number(len(x), 'row')}, {number(len(names), 'numeric column')}: {shown}")
-        return Rows(x, Real((len(names),), names=tuple(names), double=True))
+        if isinstance(like, Table):
+            return Rows(encode(self.table, like, self.where), like)
+        if self.options.space is not None or (like is not None and not isinstance(like, Real)):
+            from .geometry import from_table
+
+            return from_table(self, names, like)
+        if like is not None:
+            return Rows(numeric_matrix(self.table, self._matched(names, like), self.where), like)
+        found = detect(self.table.select(names), self.options.columns, self.where)
+        self.notes += [f"{number(self.table.num_rows, 'row')}", *found.notes]
+        return Rows(encode(self.table, found.space, self.where), found.space)
 
     def _matched(self, names: Sequence[str], like: Space) -> list[str]:
         """The columns in the model's order."""
@@ -88,30 +84,50 @@ class TableSource(Source):
             )
         return list(wanted)
 
-    def _refuse_text(self, names: Sequence[str]) -> None:
-        bad = [name for name in names if not is_numeric(self.table.schema.field(name).type)]
-        if not bad:
-            return
-        name = bad[0]
-        column = self.table.column(name)
-        others = f" ({len(bad)} columns are not numeric: {', '.join(bad)}.)" if len(bad) > 1 else ""
-        if pa.types.is_null(column.type):
-            raise InputError(f"{self.where}: column {name!r} is empty.{others}", "Remove it.")
-        row, value, mostly_numbers = _first_text(column)
-        if mostly_numbers:
-            raise InputError(
-                f"{self.where}: column {name!r}, data row {row + 1}: {value!r} is not a number.{others}",
-                "Correct the cell, or remove the row.",
-            )
-        raise InputError(
-            f"{self.where}: column {name!r} is not numeric: it holds {value!r} in data row {row + 1}.{others}",
-            f"Data are numeric columns: remove it, or make it the condition (condition={name!r}, --condition {name}).",
-        )
-
 
 def is_numeric(kind: pa.DataType) -> bool:
     """Integers, floats and decimals: what becomes a number of the vector."""
     return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+
+
+def numeric_matrix(table: pa.Table, names: Sequence[str], where: str) -> np.ndarray:
+    """The numeric columns `names` as (n, len(names)) float64, all cells finite.
+
+    Raises:
+        InputError: a column that is not numeric, a missing cell, or one that is not finite, with row and column.
+    """
+    _refuse_text(table, names, where)
+    x = np.empty((table.num_rows, len(names)))
+    for j, name in enumerate(names):
+        x[:, j] = column_values(table.column(name), name, where)
+        if not np.isfinite(x[:, j]).all():
+            row = int(np.flatnonzero(~np.isfinite(x[:, j]))[0])
+            raise InputError(
+                f"{where}: column {name!r}, data row {row + 1}: the value is {x[row, j]}.",
+                "All values must be finite: remove or fill those rows first.",
+            )
+    return x
+
+
+def _refuse_text(table: pa.Table, names: Sequence[str], where: str) -> None:
+    bad = [name for name in names if not is_numeric(table.schema.field(name).type)]
+    if not bad:
+        return
+    name = bad[0]
+    column = table.column(name)
+    others = f" ({len(bad)} columns are not numeric: {', '.join(bad)}.)" if len(bad) > 1 else ""
+    if pa.types.is_null(column.type):
+        raise InputError(f"{where}: column {name!r} is empty.{others}", "Remove it.")
+    row, value, mostly_numbers = _first_text(column)
+    if mostly_numbers:
+        raise InputError(
+            f"{where}: column {name!r}, data row {row + 1}: {value!r} is not a number.{others}",
+            "Correct the cell, or remove the row.",
+        )
+    raise InputError(
+        f"{where}: column {name!r} is not numeric: it holds {value!r} in data row {row + 1}.{others}",
+        "Here all columns must be numbers.",
+    )
 
 
 def column_values(column: pa.ChunkedArray, name: str, where: str) -> np.ndarray:

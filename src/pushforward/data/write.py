@@ -9,14 +9,17 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..errors import InputError
-from ..spaces import Classes, Space
+from ..spaces import Classes, Space, Table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _OURS = re.compile(r"\d{5,}\.png")
 
@@ -144,8 +147,20 @@ def _columns(path: Path, x: Tensor, space: Space, labels: Labels) -> dict[str, n
     return columns
 
 
+def to_arrow(x: Any, space: Table) -> pa.Table:
+    """Rows (n, columns) of a `Table` space as an Arrow table, with the user's own names, types and categories."""
+    from .cells import to_arrow
+
+    return to_arrow(x, space)
+
+
 def _csv(path: Path, x: Tensor, space: Space, labels: Labels) -> None:
     """Numbers with as many digits as it takes to read the same number back."""
+    if isinstance(space, Table):
+        import pyarrow.csv as pacsv
+
+        pacsv.write_csv(to_arrow(x, space), path)
+        return
     columns = _columns(path, x, space, labels)
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -162,6 +177,9 @@ def _parquet(path: Path, x: Tensor, space: Space, labels: Labels) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    if isinstance(space, Table):
+        pq.write_table(to_arrow(x, space), path)
+        return
     columns = _columns(path, x, space, labels)
     pq.write_table(pa.table({k: v.tolist() if v.dtype.kind == "U" else v for k, v in columns.items()}), path)
 
