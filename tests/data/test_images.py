@@ -115,7 +115,8 @@ def test_grey_stays_one_channel_and_mixed_becomes_colour(tmp_path: Path) -> None
 
 def test_transparency_is_put_on_white(tmp_path: Path) -> None:
     values = pixels(6, 6, 4)
-    save(tmp_path / "0.png", values)
+    for i in range(2):
+        save(tmp_path / f"{i}.png", values)
     x, _, notes = rows_of(tmp_path)
     alpha = values[..., 3:] / 255
     expected = values[..., :3] * alpha + 255 * (1 - alpha)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .decode import Plan
     from .images import ImageSource, Rejects
 
-_VERSION = 1
+_VERSION = 2
 """Counts changes of what decoding gives."""
 
 
@@ -53,7 +53,7 @@ def decoded(source: ImageSource, plan: Plan, rejects: Rejects) -> tuple[np.ndarr
 def _mapped(
     source: ImageSource, plan: Plan, rejects: Rejects, shape: tuple[int, ...]
 ) -> tuple[np.ndarray, list[int], Counter[str]]:
-    path = cache_folder() / f"{_key(source, shape)}.npy"
+    path = cache_folder() / f"{_key(source, plan, shape)}.npy"
     account = path.with_suffix(".json")
     if not (path.exists() and account.exists()):
         _write(source, plan, rejects, shape, path, account)
@@ -95,8 +95,8 @@ def _write(
                 left.unlink()
 
 
-def _key(source: ImageSource, shape: tuple[int, ...]) -> str:
-    digest = hashlib.sha256(f"{_VERSION}:{shape}:".encode())
+def _key(source: ImageSource, plan: Plan, shape: tuple[int, ...]) -> str:
+    digest = hashlib.sha256(f"{_VERSION}:{shape}:{plan.fit}:".encode())
     for piece in source.pictures.digest_parts():
         digest.update(piece)
     return digest.hexdigest()

@@ -1,11 +1,16 @@
 """One picture file: from bytes that are not trusted to (c, h, w) uint8.
 
 Four formats only, a limit on pixels, truncated files refused (Pillow's default, never changed here).
+
+A picture of another shape is made to fit in one of three ways. `crop` scales it to cover the size and keeps its
+centre. `letterbox` scales it to lie inside, and fills each bar with the mean colour of the edge that it touches: a
+white ground stays white, and no bar adds a contour that the picture does not have. `stretch` changes its proportions.
 """
 
 from __future__ import annotations
 
 import io
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +24,10 @@ MAX_PIXELS = 1 << 26
 """Larger pictures (67 million pixels) are refused: a file of kilobytes can unpack to gigabytes."""
 _ROTATED = {"exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"}
 """Where a file may say that the camera was held upright."""
+_HEAD = 1 << 12
+"""Bytes that hold the header of most pictures."""
+_AT_ONCE = 1 << 24
+"""Smaller files are read in one go: Pillow's own small reads cost more than decoding a small picture."""
 
 
 class TooLarge(Exception):
@@ -27,11 +36,12 @@ class TooLarge(Exception):
 
 @dataclass(frozen=True)
 class Plan:
-    """What every picture becomes."""
+    """What every picture becomes; `fit` is crop, letterbox or stretch."""
 
     height: int
     width: int
     channels: int
+    fit: str = "crop"
 
     @property
     def space(self) -> Pixels:
@@ -49,10 +59,24 @@ def _open(data: Any) -> Image.Image:
 
 def probe(data: Any) -> tuple[int, int, bool]:
     """(height, width, grey) from the header, as they will be after the camera's rotation."""
+    if isinstance(data, (str, os.PathLike)):
+        with open(data, "rb", buffering=0) as file:
+            head = file.read(_HEAD)
+        try:
+            return _probe(head)
+        except TooLarge:
+            raise
+        except Exception:
+            return _probe(data)  # a longer header, or no picture at all
+    return _probe(data)
+
+
+def _probe(data: Any) -> tuple[int, int, bool]:
     with _open(data) as picture:
         width, height = picture.size
-        # PNG and BMP would have to be decoded for it.
-        if picture.format in ("JPEG", "WEBP") and picture.getexif().get(0x0112, 1) in (5, 6, 7, 8):
+        # A PNG would have to be decoded for what comes after its pixels.
+        known = picture.format in ("JPEG", "WEBP") or "exif" in picture.info
+        if known and picture.getexif().get(0x0112, 1) in (5, 6, 7, 8):
             width, height = height, width
         return height, width, picture.mode in ("1", "L", "LA", "La") or picture.mode.startswith("I")
 
@@ -60,10 +84,13 @@ def probe(data: Any) -> tuple[int, int, bool]:
 def decode(data: Any, plan: Plan) -> tuple[np.ndarray, tuple[str, ...]]:
     """One picture as (c, h, w) uint8, and what had to be changed in it.
 
-    The camera's rotation is applied, transparency put on white, 16 bits reduced to 8, then the picture is scaled to
-    cover the plan's size (bicubic, anti-aliased) and cropped to its centre.
+    The camera's rotation is applied, transparency put on white, 16 bits reduced to 8, then the picture is made to
+    fit the plan's size (bicubic, anti-aliased).
     """
     changes = []
+    if isinstance(data, (str, os.PathLike)) and os.stat(data).st_size <= _AT_ONCE:
+        with open(data, "rb", buffering=0) as file:
+            data = file.read()
     with _open(data) as opened:
         picture: Image.Image = opened
         side = 2 * max(plan.height, plan.width)
@@ -90,18 +117,43 @@ def decode(data: Any, plan: Plan) -> tuple[np.ndarray, tuple[str, ...]]:
 
 
 def _fit(picture: Image.Image, plan: Plan) -> np.ndarray:
-    mode = "L" if plan.channels == 1 else "RGB"
+    mode = {1: "L", 3: "RGB", 4: "RGBA"}[plan.channels]
     if picture.mode != mode:
         picture = picture.convert(mode)
-    if picture.size != (plan.width, plan.height):
-        picture = ImageOps.fit(picture, (plan.width, plan.height), Image.Resampling.BICUBIC)
-    values = np.asarray(picture)
+    size = (plan.width, plan.height)
+    if picture.size == size:
+        values = np.asarray(picture)
+    elif plan.fit == "stretch":
+        values = np.asarray(picture.resize(size, Image.Resampling.BICUBIC))
+    elif plan.fit == "letterbox":
+        values = _letterbox(picture, plan)
+    else:
+        values = np.asarray(ImageOps.fit(picture, size, Image.Resampling.BICUBIC))
     return values[None] if plan.channels == 1 else values.transpose(2, 0, 1)
+
+
+def _letterbox(picture: Image.Image, plan: Plan) -> np.ndarray:
+    """The whole picture in the middle; each bar in the mean colour of the edge that it touches."""
+    scale = min(plan.width / picture.width, plan.height / picture.height)
+    width, height = (max(1, round(scale * side)) for side in picture.size)
+    inner = np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC))
+    top, left = (plan.height - height) // 2, (plan.width - width) // 2
+    out = np.empty((plan.height, plan.width, *inner.shape[2:]), np.uint8)
+    out[top : top + height, left : left + width] = inner
+    for bar, edge in (
+        (out[:top], inner[0]),
+        (out[top + height :], inner[-1]),
+        (out[:, :left], inner[:, 0]),
+        (out[:, left + width :], inner[:, -1]),
+    ):
+        if bar.size:
+            bar[:] = np.rint(edge.mean(axis=0))
+    return out
 
 
 def convert(values: np.ndarray, plan: Plan) -> np.ndarray:
     """(c, h, w) uint8 to the plan's size and channels, as a file with these pixels would be."""
     picture = Image.fromarray(np.ascontiguousarray(values[0] if len(values) == 1 else values.transpose(1, 2, 0)))
-    if picture.mode == "RGBA":
+    if picture.mode == "RGBA" and plan.channels != 4:
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, (255, 255, 255, 255)), picture)
     return _fit(picture, plan)

@@ -7,9 +7,10 @@ Parquet file.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import warnings
-from collections import Counter
+from collections import ChainMap, Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,6 +26,7 @@ from ..errors import InputError
 from ..spaces import Pixels, Space
 from . import cache
 from .decode import MAX_PIXELS, Plan, TooLarge, convert, decode, probe
+from .labels import read_labels
 from .options import Options
 from .source import TEST, TRAIN, VALIDATION, Column, Rows, Source, number, path_name
 
@@ -50,23 +52,24 @@ def convert_array(x: np.ndarray, plan: Plan) -> np.ndarray:
     return out
 
 
-class Files(Sequence[Named]):
-    """Pictures in files."""
+class Files:
+    """Pictures in files: `names` are their paths below `root`, with forward slashes."""
 
-    def __init__(self, root: Path, paths: Sequence[Path]):
-        self.root, self.paths = root, paths
+    def __init__(self, root: Path, names: Sequence[str]):
+        self.root, self.names = root, names
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.names)
 
-    def __getitem__(self, i: Any) -> Any:
-        path = self.paths[i]
-        return path.relative_to(self.root).as_posix(), path
+    def __iter__(self) -> Iterator[Named]:
+        root = str(self.root)
+        return ((name, os.path.join(root, name)) for name in self.names)
 
     def digest_parts(self) -> Iterator[bytes]:
-        for path in self.paths:
-            yield f"{path.relative_to(self.root).as_posix()}:{path.stat().st_size}:".encode()
-            yield path.read_bytes()
+        for name, path in self:
+            yield f"{name}:{os.stat(path).st_size}:".encode()
+            with open(path, "rb") as file:
+                yield file.read()
 
 
 class Encoded:
@@ -184,7 +187,7 @@ class ImageSource(Source):
         if like is None:
             plan = self._plan(rejects, notes)
         else:
-            plan = Plan(like.height, like.width, like.channels)
+            plan = Plan(like.height, like.width, like.channels, self.options.fit)
         x, kept, changes = cache.decoded(self, plan, rejects)
         if len(x) == 0:
             raise InputError(f"{self.where}: none of the pictures can be read: {rejects}.")
@@ -199,6 +202,8 @@ class ImageSource(Source):
 
     def _plan(self, rejects: Rejects, notes: list[str]) -> Plan:
         """Size and channels from the headers of all pictures."""
+        if len(self.pictures) == 1:
+            raise one_picture(self.where, *next(iter(self.pictures)))
         sizes: Counter[tuple[int, int]] = Counter()
         colour = 0
         for name, found in _each(self.pictures, probe):
@@ -229,8 +234,13 @@ class ImageSource(Source):
         if len(sizes) > 1 or (height, width) not in sizes:
             first = f"{len(sizes)} sizes" if len(sizes) > 1 else "{}x{}".format(*next(iter(sizes)))
             advice = "; choose with image_size=" if self.options.image_size is None else ""
-            notes.append(f"{first} (height x width) scaled and cropped at the centre to {height}x{width}{advice}")
-        return Plan(height, width, channels)
+            how = {
+                "crop": "scaled and cropped at the centre to",
+                "letterbox": "scaled, with bars in the colour of their edges, to",
+                "stretch": "stretched to",
+            }[self.options.fit]
+            notes.append(f"{first} (height x width) {how} {height}x{width}{advice}")
+        return Plan(height, width, channels, self.options.fit)
 
     def decode_into(self, out: np.ndarray, plan: Plan, rejects: Rejects) -> tuple[list[int], Counter[str]]:
         """Decode into the first rows of `out`; gives the rows of the source that are there, and the changes made."""
@@ -259,56 +269,93 @@ def from_folder(root: Path, options: Options) -> ImageSource:
         InputError: no pictures.
     """
     real_root = root.resolve()
-    paths: list[Path] = []
-    others: Counter[str] = Counter()
-    links = 0
-    for folder, folders, files in os.walk(real_root, followlinks=False):
-        links += sum(os.path.islink(os.path.join(folder, name)) for name in folders)
-        folders[:] = sorted(
-            name for name in folders if not name.startswith(".") and name not in ("__MACOSX", "__pycache__")
-        )
-        for name in sorted(files):
-            path = Path(folder, name)
-            if name.startswith("."):
-                continue
-            if path.suffix.lower() not in EXTENSIONS:
-                others[path.suffix.lower() or name] += 1
-            elif path.is_symlink() and not path.resolve().is_relative_to(real_root):
-                links += 1
-            else:
-                paths.append(path)
+    names, others, links = _walk(real_root)
     found = ", ".join(f"{count} {suffix}" for suffix, count in others.most_common(5))
-    if not paths:
+    if not names:
         raise InputError(
             f"{root} has no pictures ({f'only {found}' if found else 'it is empty'}).",
             f"Give a folder of {', '.join(EXTENSIONS)} files; class sub-folders become labels.",
         )
-    parts = [path.relative_to(real_root).parts[:-1] for path in paths]
+    parts = [name.split("/")[:-1] for name in names]
     given = None
     tops = {part[0].lower() if part else "" for part in parts}
     if "train" in tops and tops <= set(_PARTS):
         given = np.array([_PARTS[part[0].lower()] for part in parts], dtype=np.int8)
         parts = [part[1:] for part in parts]
-    labels = [part[0] if part else None for part in parts]
+    classes = [part[0] if part else None for part in parts]
     columns: dict[str, Column] = {}
-    if None not in labels and len(set(labels)) > 1:
-        columns["label"] = np.array(labels, dtype=np.str_)
-    source = ImageSource(path_name(root), str(root), Files(real_root, paths), columns, options)
+    if None not in classes and len(set(classes)) > 1:
+        columns["label"] = np.array(classes, dtype=np.str_)
+    source = ImageSource(path_name(root), str(root), Files(real_root, names), columns, options)
     source.given = given
     if columns:
-        source.notes.append(f"{len(set(labels))} class sub-folders: can be the condition 'label'")
+        source.notes.append(f"{len(set(classes))} class sub-folders: can be the condition 'label'")
+    if options.labels is not None:
+        path = Path(options.labels).expanduser()
+        path = path if path.exists() or path.is_absolute() or not (root / path).exists() else root / path
+        labels = read_labels(path, names, str(root))
+        source.columns, source.obvious = ChainMap(labels, columns), tuple(labels)  # type: ignore[arg-type]
+        source.notes.append(f"labels of {path}: can be the condition: {', '.join(labels)}")
+        if path.resolve().is_relative_to(real_root):
+            others = others - Counter([path.suffix.lower()])
     if given is not None:
         source.notes.append(f"sub-folders {', '.join(sorted(tops))}: parts as given")
     if others:
+        found = ", ".join(f"{count} {suffix}" for suffix, count in others.most_common(5))
         source.notes.append(f"other files ignored: {found}")
     if links:
         source.notes.append(f"{number(links, 'symbolic link')} to other places not followed")
     return source
 
 
+def _walk(root: Path) -> tuple[list[str], Counter[str], int]:
+    """Below a folder: names of pictures (a folder's own first, all sorted), other files by extension, links left."""
+    names: list[str] = []
+    others: Counter[str] = Counter()
+    links = 0
+    todo = [""]
+    while todo:
+        below = todo.pop()
+        folders = []
+        with os.scandir(root / below) as entries:
+            for entry in sorted(entries, key=lambda e: e.name):
+                name = entry.name
+                if name.startswith("."):
+                    continue
+                linked = entry.is_symlink()
+                if entry.is_dir():
+                    links += linked
+                    if not linked and name not in _NOT_DATA:
+                        folders.append(f"{below}{name}/")
+                    continue
+                suffix = os.path.splitext(name)[1].lower()
+                if suffix not in EXTENSIONS or not entry.is_file():
+                    others[suffix or name] += 1
+                elif linked and not Path(entry.path).resolve().is_relative_to(root):
+                    links += 1
+                else:
+                    names.append(below + name)
+        todo.extend(reversed(folders))
+    return names, others, links
+
+
 def from_files(paths: Sequence[Path], options: Options) -> ImageSource:
     """Single picture files, to be read for a trained model."""
-    return ImageSource(path_name(paths[0]), str(paths[0]), Files(paths[0].parent, list(paths)), {}, options)
+    return ImageSource(path_name(paths[0]), str(paths[0]), Files(paths[0].parent, [p.name for p in paths]), {}, options)
+
+
+def one_picture(where: str, name: str = "", data: Any = None) -> InputError:
+    """What to say when all there is, is one picture: it may be a sheet of many."""
+    size = ""
+    with contextlib.suppress(Exception):
+        height, width, _ = probe(where if data is None else data)
+        size = f" of {width}x{height} pixels"
+    subject = f"{where} is one picture{size}" if data is None else f"{where} has one picture{size}, {name}"
+    return InputError(
+        f"{subject}: that is one example.",
+        "If it is a sheet of many, cut it into one file each, such as with ImageMagick: "
+        "magick SHEET.png -crop 32x32 +repage sprites/%05d.png; then give the folder.",
+    )
 
 
 def image_columns(file: pq.ParquetFile) -> list[str]:
@@ -336,6 +383,8 @@ def _is_binary(kind: pa.DataType) -> bool:
 
 def from_parquet_images(path: Path, file: pq.ParquetFile, pictures: list[str], options: Options) -> ImageSource:
     """The column `image`, or the first column of pictures; the others may be the condition."""
+    if options.labels is not None:
+        raise InputError(f"{path}: labels= is for folders of pictures.", "Name a column of the file: condition=COLUMN.")
     column = "image" if "image" in pictures else pictures[0]
     flat = [f.name for f in file.schema_arrow if f.name not in pictures and not pa.types.is_nested(f.type)]
     table = file.read(columns=flat)
