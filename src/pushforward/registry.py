@@ -199,8 +199,15 @@ def models(name: str | None = None) -> list[dict[str, Any]]:
 
 def suggest(space: Space, rows: int) -> tuple[str, str]:
     """A first model for `rows` training examples of a space, and why."""
-    from .spaces import Real
+    from .spaces import Real, Sphere, Tokens, Torus
 
+    if isinstance(space, Tokens):
+        return "vae", "tokens: the model that takes them as they are"
+    if isinstance(space, Sphere | Torus):
+        raise InputError(
+            f"no model is for {space.describe()} yet.",
+            "Fit the columns as numbers: leave space= (--space) out.",
+        )
     if isinstance(space, Real) and len(space.shape) == 1:
         if rows < 1000:
             return "gmm", f"{rows} training rows are few: a mixture of Gaussians is exact and overfits least"

@@ -102,7 +102,7 @@ def test_missing_files_suggest_what_is_there(tmp_path: Path, monkeypatch: pytest
 
 
 def test_unsupported_files(tmp_path: Path) -> None:
-    for name in ("a.xlsx", "a.json", "a", "a.txt"):
+    for name in ("a.xlsx", "a.json", "a", "a.log"):
         (tmp_path / name).write_text("1,2\n")
         with pytest.raises(InputError, match=r"not supported\..*\.csv.*\.npz"):
             load(tmp_path / name)

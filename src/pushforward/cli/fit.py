@@ -157,14 +157,14 @@ def _resumed(data: str | None, model: str | None, out: Path | None) -> tuple[Non
 
 
 def _show(output: Output, done: Fit) -> None:
+    from ..data.write import natural_suffix
     from ..registry import recipe
     from ..training.files import read_json
 
     assert done.folder is not None
     status = read_json(done.folder / "status.json")
     explicit = recipe(done.config.model).likelihood != "implicit"
-    image = len(done.model.space.shape) == 3
-    sample_file = "samples.png" if image else "samples.csv"
+    sample_file = f"samples{natural_suffix(done.model.space)}"
     commands = [command_line("sample", done.folder, "-n", 64, "--out", sample_file)]
     if explicit:
         commands.append(command_line("log-prob", done.folder) + " NEW_DATA")

@@ -83,7 +83,10 @@ def _of_data() -> list[Any]:
         ] = None,
         space: Annotated[
             Optional[str],  # noqa: UP045
-            typer.Option(metavar="sphere|torus", help="What the columns are: latitude and longitude, or angles."),
+            typer.Option(
+                metavar="sphere|torus|tokens",
+                help="What the columns are: latitude and longitude, angles, or whole numbers of a sequence.",
+            ),
         ] = None,
     ) -> None: ...
 

@@ -29,7 +29,7 @@ def sample(
     ] = None,
     out: Annotated[
         Optional[str],  # noqa: UP045 (text, because "folder/" is not "folder")
-        typer.Option(metavar="FILE", help=".png, .csv, .parquet, .npz, or a folder.  [default: in the run]"),
+        typer.Option(metavar="FILE", help=".png, .csv, .parquet, .npz, .txt, or a folder.  [default: in the run]"),
     ] = None,
     overrides: Overrides = None,
     device: OnDevice = Device.auto,
@@ -39,6 +39,7 @@ def sample(
     output: Output = context.obj
     check_samples_file(out, overwrite)
     from ..data import write_samples
+    from ..data.write import natural_suffix
 
     opened, model = open_model(run, device.value, output)
     options = parse_options(overrides, model.options, "sampling")
@@ -47,7 +48,7 @@ def sample(
     begun = time.monotonic()
     drawn = model.sample(n, wanted, seed=seed, **options)
     seconds = time.monotonic() - begun
-    place = out or fresh(opened.folder / "samples" / f"samples-{n}{_extension(model.space)}")
+    place = out or fresh(opened.folder / "samples" / f"samples-{n}{natural_suffix(model.space)}")
     conditions = _conditions(model, wanted, n, seed)
     written = write_samples(
         place,
@@ -63,10 +64,6 @@ def sample(
         "file": written, "seconds": round(seconds, 3),
     }  # fmt: skip
     output.result(document, lambda: print(f"{written}: {n:,} samples in {clock(seconds)} (seed {seed})"))
-
-
-def _extension(space: Any) -> str:
-    return {1: ".csv", 3: ".png"}.get(len(space.shape), ".npz")
 
 
 def _conditions(model: Any, wanted: Any, n: int, seed: int) -> Any:

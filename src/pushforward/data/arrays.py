@@ -5,7 +5,8 @@ uint8 (n, h, w), (n, h, w, c),        `Pixels(c, h, w)`, c in 1, 3, 4; other int
 (n, c, h, w)
 bool of these shapes                  `Pixels(c, h, w, levels=2)`
 float of these shapes                 `Real((c, h, w))`
-(n, d), (n,)                          `Real((d,))`, `Real((1,))`; integers and float64 give `double=True`
+(n, d), (n,)                          `Real((d,))`, `Real((1,))`; integers and float64 give `double=True`; with
+                                      `space=`, points of a sphere, angles or tokens: see `geometry`
 ====================================  =============================================================================
 
 Nothing is ever unpickled: arrays of Python objects are refused.
@@ -22,7 +23,8 @@ import numpy as np
 import torch
 
 from ..errors import InputError
-from ..spaces import Pixels, Real, Space
+from ..spaces import Pixels, Real, Space, Sphere, Tokens, Torus
+from .geometry import array_rows
 from .options import Options
 from .source import TEST, TRAIN, VALIDATION, Column, Rows, Source, mapped, number, path_name
 
@@ -54,10 +56,17 @@ class ArraySource(Source):
     ):
         super().__init__(name, where)
         options.refuse(where, "tables", "text", "splits")
+        if options.labels is not None:
+            raise InputError(f"{where}: labels= is for folders of pictures.", "Give labels as a second array.")
         self.x, self.options, self.given = x, options, given
         self.columns, self.obvious = columns, tuple(columns)
 
     def read(self, chosen: tuple[str, ...] = (), like: Space | None = None) -> Rows:
+        if self.options.space is not None or isinstance(like, (Sphere, Torus, Tokens)):
+            self.options.refuse(self.where, "pictures", "augmentation")
+            x, made, notes = array_rows(self.x, self.options.space, self.where, like)
+            self.notes += notes
+            return Rows(x, made)
         x, space, notes = as_rows(self.x, self.where)
         if isinstance(space, Pixels) and (self.options.asked("pictures") or isinstance(like, Pixels)):
             x, space, more = self._convert(x, space, like)
@@ -89,7 +98,7 @@ class ArraySource(Source):
             channels = 1 if self.options.grey else space.channels
         if space.levels != 256 or space.channels not in _CHANNELS:
             raise InputError(f"{self.where}: {space.describe()} cannot be resized or made grey.", "Do it first.")
-        plan = Plan(height, width, channels)
+        plan = Plan(height, width, channels, self.options.fit)
         if (plan.height, plan.width, plan.channels) == space.shape:
             return x, space, []
         new = Pixels(channels, height, width)
@@ -187,6 +196,8 @@ def _from_names(arrays: dict[str, np.ndarray], name: str, where: str, options: O
     if pieces is not None:
         return _from_parts(arrays, pieces, name, where, options)
     data = next((k for k in _DATA if k in arrays), None)
+    if data is None and arrays and set(arrays) <= set(_LABELS):
+        raise InputError(f"{where}: labels ({', '.join(arrays)}) without images or rows.", "Name the data 'x'.")
     if data is None and len(arrays) == 1:
         data = next(iter(arrays))
     if data is None:

@@ -15,7 +15,7 @@ from ..errors import InputError, did_you_mean
 
 FITS = ("crop", "letterbox", "stretch")
 TOKENS = ("characters", "bpe")
-SPACES = ("sphere", "torus")
+SPACES = ("sphere", "torus", "tokens")
 
 
 def _of(group: str, default: Any) -> Any:
@@ -34,7 +34,8 @@ class Options:
         encoding, separator, decimal: of a text table; None detects them.
         split_by: a column whose groups are not torn apart. split_time: a column whose latest rows are the test.
         tokens: "characters" or "bpe". vocabulary: of byte-pair encoding. length: tokens of an example.
-        space: what the columns of a table or an array are: "sphere" (latitude, longitude) or "torus" (angles).
+        space: what the columns of a table or an array are: "sphere" (latitude, longitude), "torus" (angles), or, of
+            an array of whole numbers, "tokens".
         memory_budget: bytes; larger arrays and pictures are memory-mapped.
     """
 
@@ -116,7 +117,7 @@ class Options:
         for group in groups:
             if name := self.asked(group):
                 what = {
-                    "vectors": "columns of coordinates",
+                    "vectors": "columns of numbers",
                     "splits": "tables with that column",
                     "pictures": "pictures",
                     "augmentation": "pictures",

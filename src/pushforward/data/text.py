@@ -45,21 +45,21 @@ class Windows(Dataset):
 
     def __init__(self, tokens: Tensor, starts: Tensor, *, space: Tokens):
         super().__init__(tokens, space=space, n=len(starts))
-        self.starts, self.length = starts, space.length
+        self.starts, self.tokens = starts, space
 
     def gather(self, index: Tensor, noise: Noise) -> tuple[Any, Any]:
-        places = self.starts[index][:, None] + torch.arange(self.length, device=self.starts.device)
+        places = self.starts[index][:, None] + torch.arange(self.tokens.length, device=self.starts.device)
         return self.x[places].to(torch.int64), None
 
     def to(self, device: torch.device | str) -> Dataset:
-        return Windows(self.x.to(device), self.starts.to(device), space=self.space)
+        return Windows(self.x.to(device), self.starts.to(device), space=self.tokens)
 
     @property
     def bytes(self) -> int:
         return sum(v.numel() * v.element_size() for v in (self.x, self.starts))
 
     def subset(self, index: Tensor) -> Dataset:
-        return Windows(self.x, self.starts[index], space=self.space)
+        return Windows(self.x, self.starts[index], space=self.tokens)
 
 
 class TextSource(Source):

@@ -16,7 +16,9 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from ..spaces import Classes, Space, Table
+from ..spaces import Classes, Space, Sphere, Table, Tokens, Torus
+from .geometry import written
+from .tokenizer import tokenizer
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,7 +40,8 @@ def write_samples(
 
     ====================  =========================================================================================
     `.png`                a grid of pictures; a density, pair or histogram plot of vectors
-    `.csv`, `.parquet`    vectors under their column names, the condition beside them
+    `.csv`, `.parquet`    vectors under their column names, the condition beside them; texts in a column `text`
+    `.txt`                texts, a line of dashes between them
     `.npz`                `samples`, and `label` or `condition`; `pushforward.load` reads it back
     `.npy`                the samples alone
     `folder/`             one PNG a picture, 00000.png, ..., in a sub-folder a class when there are classes
@@ -61,7 +64,7 @@ def write_samples(
     labels = _labels(condition, condition_space, len(x), condition_name)
     folder = text.endswith(("/", os.sep)) or (target.is_dir() and not target.suffix)
     suffix = target.suffix.lower()
-    writers = {".png": _png, ".csv": _csv, ".parquet": _parquet, ".npz": _npz, ".npy": _npy}
+    writers = {".png": _png, ".csv": _csv, ".parquet": _parquet, ".npz": _npz, ".npy": _npy, ".txt": _txt}
     if not folder and suffix not in writers:
         raise InputError(
             f"cannot write {text!r}: {suffix or 'no extension'}.",
@@ -125,14 +128,51 @@ def _is_image(space: Space) -> bool:
     return len(space.shape) == 3
 
 
+def natural_suffix(space: Space) -> str:
+    """The extension that samples of a space are written with when nobody says."""
+    if isinstance(space, Tokens) and space.is_text:
+        return ".txt"
+    return {1: ".csv", 3: ".png"}.get(len(space.shape), ".npz")
+
+
+def _texts(x: Tensor, space: Space) -> list[str] | None:
+    """The samples as text, when they are text."""
+    chosen = tokenizer(space) if isinstance(space, Tokens) else None
+    if chosen is None:
+        return None
+    # A sample may hold a zero byte, which would make the file one that no reader takes for text.
+    return [chosen.decode(row).replace("\0", "\ufffd") for row in x.numpy()]
+
+
+def _flat(x: Tensor, space: Space) -> tuple[np.ndarray, list[str]]:
+    """Vectors in the user's own coordinates (n, columns), and the columns' names."""
+    if isinstance(space, Sphere | Torus):
+        return written(x.numpy(), space)
+    flat = x.reshape(len(x), -1).numpy()
+    return flat, _names(space, flat.shape[1], "x")
+
+
+RULE = "-" * 20
+"""Between two samples in a `.txt` file, blank lines around it."""
+
+
+def _txt(path: Path, x: Tensor, space: Space, labels: Labels) -> None:
+    texts = _texts(x, space)
+    if texts is None:
+        raise InputError(f"{space.describe()} are no text.", f"Write {natural_suffix(space)} instead.")
+    path.write_text(f"\n\n{RULE}\n\n".join(texts) + "\n", encoding="utf-8", newline="\n")
+
+
 def _png(path: Path, x: Tensor, space: Space, labels: Labels) -> None:
     from . import pictures
 
     if _is_image(space):
         pictures.image_grid(x, space=space).save(path)
+    elif isinstance(space, Tokens) and space.is_text:
+        raise InputError("texts are not drawn.", f"Write {natural_suffix(space)}, .csv or .npz.")
     else:
-        flat = x.reshape(len(x), -1)
-        pictures.vector_plot(flat, _names(space, flat.shape[1], "x"), path)
+        flat, names = _flat(x, space)
+        pictures.vector_plot(torch.from_numpy(flat), names, path)
 
 
 def _columns(path: Path, x: Tensor, space: Space, labels: Labels) -> dict[str, np.ndarray]:
@@ -140,8 +180,12 @@ def _columns(path: Path, x: Tensor, space: Space, labels: Labels) -> dict[str, n
         raise InputError(
             f"pictures do not fit into {path.suffix}.", "Write .png (one grid), .npz, or a folder/ (one file each)."
         )
-    flat = x.reshape(len(x), -1).numpy()
-    columns = {name: flat[:, j] for j, name in enumerate(_names(space, flat.shape[1], "x"))}
+    columns: dict[str, np.ndarray]
+    if (texts := _texts(x, space)) is not None:
+        columns = {"text": np.array(texts, dtype=np.str_)}
+    else:
+        flat, names = _flat(x, space)
+        columns = {name: flat[:, j] for j, name in enumerate(names)}
     for name, values in labels.items():
         columns[name if name not in columns else f"condition_{name}"] = values
     return columns
@@ -196,18 +240,25 @@ def _npz(path: Path, x: Tensor, space: Space, labels: Labels) -> None:
         extra = {"label": classes}
     elif labels:
         extra = {"condition": np.stack(list(labels.values()), axis=1)}
-    np.savez_compressed(path, samples=x.numpy(), **extra)
+    np.savez_compressed(path, samples=_array(x, space), **extra)
 
 
 def _npy(path: Path, x: Tensor, space: Space, labels: Labels) -> None:
-    np.save(path, x.numpy(), allow_pickle=False)
+    np.save(path, _array(x, space), allow_pickle=False)
+
+
+def _array(x: Tensor, space: Space) -> np.ndarray:
+    """Samples as they are, but coordinates in the user's own (degrees for unit vectors)."""
+    return written(x.numpy(), space)[0] if isinstance(space, Sphere | Torus) else x.numpy()
 
 
 def _folder(target: Path, x: Tensor, space: Space, labels: Labels, overwrite: bool) -> None:
     from . import pictures
 
     if not _is_image(space):
-        raise InputError("a folder holds pictures, and these samples are not.", "Write .csv, .parquet or .npz.")
+        raise InputError(
+            "a folder holds pictures, and these samples are not.", f"Write {natural_suffix(space)} or .npz."
+        )
     if target.is_file():
         raise InputError(f"{target} is a file.", "Give another name.")
     if target.is_dir() and any(target.iterdir()):

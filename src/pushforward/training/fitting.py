@@ -431,16 +431,18 @@ def _use_average(engine: Engine) -> None:
 
 
 def _preview(engine: Engine, folder: Path, say: Callable[[str], None]) -> None:
-    """A picture of samples under `samples/`; a stage whose model cannot sample yet has none."""
+    """A picture (or a file of texts) of samples under `samples/`; a stage whose model cannot sample yet has none."""
     from ..data import write_samples
+    from ..data.write import natural_suffix
 
     model = engine.model
     if not isinstance(model.space, Space) or engine.cursor.stage + 1 < len(engine.stages):
         return
-    count = 36 if len(model.space.shape) == 3 else 1000
+    text = natural_suffix(model.space) == ".txt"
+    count = 36 if text or len(model.space.shape) == 3 else 1000
     with evaluating(model), engine.average.swapped():
         samples = model.sample(count, seed=0, **model.preview)
-    path = folder / "samples" / f"step_{engine.step:08d}.png"
+    path = folder / "samples" / f"step_{engine.step:08d}{'.txt' if text else '.png'}"
     with explained(path):
         path.parent.mkdir(exist_ok=True)
         write_samples(path, samples.cpu(), model.space)

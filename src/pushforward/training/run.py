@@ -277,9 +277,11 @@ def write_yaml(path: Path, document: Any) -> None:
 
 def write_card(run: Run) -> None:
     """The run's README.md: what it is, what it was made of, how to use it."""
+    from ..data.write import natural_suffix
+
     r, info, status = recipe(run.config.model), run.data_info, run.status
     seconds = status.get("seconds") or 0.0
-    condition = Space.from_json(info.get("condition_space"))
+    space, condition = Space.from_json(info["space"]), Space.from_json(info.get("condition_space"))
     lines = [
         f"# {r.title} on {info.get('name', 'data')}",
         "",
@@ -288,7 +290,7 @@ def write_card(run: Run) -> None:
         "| | |",
         "|---|---|",
         f"| model | `{run.config.model}` ({r.likelihood}) |",
-        f"| data | `{info.get('source')}`: {Space.from_json(info['space']).describe()} |",
+        f"| data | `{info.get('source')}`: {space.describe()} |",
         f"| condition | {'none' if condition is None else condition.describe()} |",
         f"| data hash | `{str(info.get('hash'))[:16]}` |",
         f"| parameters | {status.get('parameters', 0):,} |",
@@ -301,7 +303,7 @@ def write_card(run: Run) -> None:
     lines += [
         "",
         "```console",
-        f"pushforward sample {run.folder} -n 64 --out samples{'.png' if 'pixels' in str(info['space']) else '.csv'}",
+        f"pushforward sample {run.folder} -n 64 --out samples{natural_suffix(space)}",
         *([] if r.likelihood == "implicit" else [f"pushforward log-prob {run.folder} NEW_DATA"]),
         "```",
         "",
