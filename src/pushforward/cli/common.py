@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..spaces import Space
     from ..training import Run
 
-SAMPLE_FILES = (".png", ".csv", ".parquet", ".npz", ".npy")
+SAMPLE_FILES = (".png", ".csv", ".parquet", ".npz", ".npy", ".txt")
 
 
 def open_model(path: Path, device: str, output: Output) -> tuple[Run, Any]:
@@ -37,8 +37,17 @@ def read_data(run: Run, model: Any, source: str, column: str | None) -> tuple[An
     """New data in the space of the run's model; the condition is in the column of `column`, or of the run."""
     from ..data import read_like
 
-    own = run.document["data"]["options"].get("condition") if model.condition_space is not None else None
-    return read_like(source, model.space, model.condition_space, condition=column or own)
+    before = run.document["data"]
+    options = before["options"]
+    own = options.get("condition") if model.condition_space is not None else None
+    return read_like(
+        source,
+        model.space,
+        model.condition_space,
+        condition=column or own,
+        fit=options.get("fit", "crop"),
+        labels=options.get("labels") if source == before["source"] else None,
+    )
 
 
 def condition_name(run: Run) -> str:

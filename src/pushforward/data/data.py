@@ -17,6 +17,7 @@ from ..dataset import Dataset
 from ..errors import InputError, did_you_mean
 from ..spaces import Classes, Real, Space, Tokens
 from . import builtin
+from .augment import account, augment
 from .conditions import choose, encode
 from .options import Options
 from .source import Rows, Source
@@ -120,8 +121,10 @@ def load(
     else:
         parts, split = split_rows(len(found.x), split_seed, validation, test, given, opened.where)
         datasets = {name: part(found.x, values, index, found.space, condition_space) for name, index in parts.items()}
+    datasets["train"] = augment(datasets["train"], asked.flip, asked.shift)
     if condition_space is not None:
         opened.notes.append(f"condition: {', '.join(names)} ({condition_space.describe()})")
+    opened.notes.extend(account(datasets["train"], asked.flip, asked.shift))
     opened.notes.extend(_constant_columns(datasets["train"], found.space))
     return Data(
         name=opened.name,
@@ -202,11 +205,11 @@ def _open_path(path: Path, text: str, options: Options) -> Source:
         **dict.fromkeys(texts.EXTENSIONS, texts.from_text),
     }
     if suffix not in readers:
-        from .images import EXTENSIONS
+        from .images import EXTENSIONS, one_picture
 
         hint = f"Supported: {', '.join(readers)}, a folder of pictures, or a built-in: {', '.join(builtin.BUILTINS)}."
         if suffix in EXTENSIONS:
-            hint = "One picture is not a data set: give the folder it is in."
+            raise one_picture(str(path))
         raise InputError(f"{text}: {suffix or 'a file without extension'} is not supported.", hint)
     try:
         return readers[suffix](path, options)

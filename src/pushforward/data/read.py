@@ -28,6 +28,8 @@ def read_like(
     *,
     condition: str | bool | None = None,
     preference: Preference = "all",
+    fit: str = "crop",
+    labels: str | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     """Rows of `source` in the space of a model, (n, *space.shape), and their conditions if it is conditional.
 
@@ -38,13 +40,16 @@ def read_like(
         source: as in `load`; also one picture file. space, condition_space: the model's.
         condition: the column that holds the condition; None finds it when there is one candidate, by name or alone.
         preference: "all" rows in their order (of a built-in: its test part), or one part of the default split.
+        fit: how picture files of another shape are made to fit; a model's space does not say how its own were.
+        labels: a CSV file of names and labels of a folder of pictures.
 
     Raises:
         InputError: the source cannot be read, or is not of the model's kind: missing and extra columns, another
             size, unknown labels, values out of range.
     """
-    options = Options.of(memory_budget=1 << 62)
     builtin = isinstance(source, str) and is_builtin(source)
+    asked = {} if builtin else {"fit": fit, "labels": labels}
+    options = Options.of(memory_budget=1 << 62, **asked)
     opened = _open(source, options)
     names = _condition_columns(opened, space, condition_space, condition)
     values = None
