@@ -284,11 +284,6 @@ def test_folders_without_pictures(tmp_path: Path) -> None:
     assert any("other files ignored: 3 .txt" in n for n in rows_of(tmp_path)[2])
 
 
-def test_one_picture_is_not_a_data_set(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="folder"):
-        load(save(tmp_path / "a.png", pixels(4, 4)))
-
-
 def test_large_sets_live_in_a_cache_that_knows_its_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from pushforward.data import images
 
@@ -342,3 +337,158 @@ def test_a_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Monk
     folder(tmp_path / "p")
     with pytest.raises(InputError, match="PUSHFORWARD_CACHE"):
         load(tmp_path / "p", memory_budget=100)
+
+
+# --------------------------------------------------------------------------------------------- labels in a CSV
+
+
+def labelled(root: Path, text: str | bytes) -> Path:
+    """A folder of a/0.png, a/1.png, b/2.png, ... with grey levels 0, 1, 2, ..., and a CSV file beside it."""
+    for i in range(12):
+        save(root / "p" / "aabb"[i % 4] / f"{i}.png", np.full((4, 4), i, np.uint8))
+    path = root / "labels.csv"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+NAMES = ["aabb"[i % 4] + f"/{i}" for i in range(12)]
+
+
+@pytest.mark.parametrize("spell", ["a/7.png", "./a/7.png", "a/7", "7.png", "7", "a\\7.png"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_labels_of_a_csv_stay_with_their_pictures_in_any_order(tmp_path: Path, spell: str, separator: str) -> None:
+    def spelt(name: str) -> str:
+        folder, bare = name.split("/")
+        return spell.replace("a", folder, 1).replace("7", bare) if "a" in spell else spell.replace("7", bare)
+
+    rows = [(spelt(n), n.split("/")[1]) for n in NAMES]
+    order = RNG.permutation(12)
+    lines = [f"{rows[i][0]}{separator}kind{int(rows[i][1]) % 3}{separator}{rows[i][1]}" for i in order]
+    path = labelled(tmp_path, "\ufeff" + "\n".join([separator.join(("File", "kind", "level")), *lines]))
+    data = load(tmp_path / "p", labels=str(path), condition="kind")
+    assert data.condition_space == Classes(3, ("kind0", "kind1", "kind2"))
+    assert data.options == {"condition": "kind", "labels": str(path)}
+    for part in (data.train, data.validation, data.test):
+        x, c = part.all()
+        assert torch.equal(x[:, 0, 0, 0].long() % 3, c)
+    number = load(tmp_path / "p", labels=str(path), condition="level").train.all()
+    assert torch.equal(number[0][:, 0, 0, 0].long(), number[1].long())
+    with pytest.raises(InputError, match=r"exactly one candidate.*2 \(kind, level\)"):
+        load(tmp_path / "p", labels=str(path), condition=True)
+
+
+def test_the_names_need_no_first_place_and_sub_folders_stay_a_condition(tmp_path: Path) -> None:
+    path = labelled(tmp_path, "id,image,size\n" + "\n".join(f"{90 + i},{n},{i / 8}" for i, n in enumerate(NAMES)))
+    path.rename(tmp_path / "p" / "labels.csv")  # inside the folder: found there, and not "another file"
+    x, c = load(tmp_path / "p", labels="labels.csv", condition="size").train.all()
+    assert torch.allclose(x[:, 0, 0, 0].double() / 8, c[:, 0].double())
+    data = load(tmp_path / "p", labels="labels.csv", condition="label")
+    assert data.condition_space == Classes(2, ("a", "b")) and not any("ignored" in n for n in data.notes)
+    assert any("can be the condition: id, size" in n for n in data.notes)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda r: r[:-1], r"labels\.csv: 1 of 12 pictures have no row: b/11\.png"),
+        (lambda r: [*r[:4], "a/99.png,x", *r[4:]], r"data row 5, column 'file': there is no picture 'a/99\.png' in"),
+        (lambda r: [*r, "a/0.pgn,x"], r"data row 13.*no picture 'a/0\.pgn'.*Did you mean a/0\.png"),
+        (lambda r: [*r, r[3]], r"data row 13.*'b/3' is the same picture as in data row 4: b/3\.png"),
+        (lambda r: [r[0], r[1] + ",more", *r[2:]], r"data row 2: 3 cells where the first row has 2"),
+        (lambda r: [], "has no rows of labels"),
+        (lambda r: [r[0], r[1].split(",")[0] + ",", *r[2:]], r"data row 2, column 'kind': the cell is empty"),
+    ],
+)
+def test_wrong_labels_are_named_with_their_row(tmp_path: Path, change: Any, message: str) -> None:
+    rows = [f"{n},k{i % 2}" for i, n in enumerate(NAMES)]
+    path = labelled(tmp_path, "\n".join(["file,kind", *change(rows)]))
+    with pytest.raises(InputError, match=message):
+        load(tmp_path / "p", labels=str(path), condition="kind")
+
+
+def test_label_files_that_are_none(tmp_path: Path) -> None:
+    path = labelled(tmp_path, "\n".join(f"{n},k" for n in NAMES))
+    for text, message in (
+        (path.read_bytes(), "the first row has the picture 'a/0'"),
+        (b"file\na/0\n", "has one column, 'file'"),
+        (b"file,kind,kind\na/0,1,2\n", "'kind' is used twice"),
+        (b"file,kind\na/0,k\na/1,caf\xe9\n", "data row 2: not UTF-8"),
+        (b"", "no rows of labels"),
+    ):
+        path.write_bytes(text)
+        with pytest.raises(InputError, match=message):
+            load(tmp_path / "p", labels=str(path))
+    with pytest.raises(InputError, match=r"none\.csv' cannot be read"):
+        load(tmp_path / "p", labels=str(tmp_path / "none.csv"))
+    save(tmp_path / "p" / "b" / "0.png", pixels(4, 4))
+    path.write_text("file,kind\n0,k\n")
+    with pytest.raises(InputError, match=r"'0' is the name of 2 pictures: a/0\.png, b/0\.png"):
+        load(tmp_path / "p", labels=str(path))
+
+
+def test_labels_without_images(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("file,kind\na,b\n")
+    with pytest.raises(InputError, match=r"has no pictures \(only 1 \.csv\)"):
+        load(tmp_path, labels=str(tmp_path / "labels.csv"))
+    np.savez(tmp_path / "l.npz", labels=np.arange(9))
+    with pytest.raises(InputError, match=r"l\.npz: labels \(labels\) without images"):
+        load(tmp_path / "l.npz")
+    for source in (pixels(9, 4, 4), "digits"):
+        with pytest.raises(InputError, match="labels= is for"):
+            load(source, labels=str(tmp_path / "labels.csv"))
+    pq.write_table(pa.table({"image": [encoded(pixels(4, 4))] * 9}), tmp_path / "i.parquet")
+    with pytest.raises(InputError, match="labels= is for folders"):
+        load(tmp_path / "i.parquet", labels=str(tmp_path / "labels.csv"))
+
+
+# ------------------------------------------------------------------------------------------------- sprite sheets
+
+
+def test_a_sprite_sheet_is_refused_with_advice(tmp_path: Path) -> None:
+    sheet = save(tmp_path / "s" / "sheet.png", pixels(64, 128, 3))
+    with pytest.raises(InputError, match=r"has one picture of 128x64 pixels, sheet\.png.*-crop 32x32"):
+        load(tmp_path / "s")
+    with pytest.raises(InputError, match=r"sheet\.png is one picture of 128x64 pixels.*-crop.*folder"):
+        load(sheet)
+    sheet.write_bytes(bomb(14_000, 14_000))
+    with pytest.raises(InputError, match=r"sheet\.png: that is one example.*-crop"):
+        load(tmp_path / "s")
+
+
+# ------------------------------------------------------------------------------------------------------- fit
+
+
+def test_the_way_to_fit_is_remembered_and_asked_of_new_pictures(tmp_path: Path) -> None:
+    from pushforward.data import read_like
+
+    values = [pixels(8, 24, 3) for _ in range(6)]
+    for i, v in enumerate(values):
+        save(tmp_path / "p" / f"{i}.png", v)
+    seen = set()
+    for fit, words in (("crop", "cropped"), ("letterbox", "bars"), ("stretch", "stretched")):
+        data = load(tmp_path / "p", image_size=8, fit=fit)
+        assert any(words in n and "to 8x8" in n for n in data.notes)
+        assert data.options == {"image_size": [8, 8]} | ({} if fit == "crop" else {"fit": fit})
+        everything = {bytes(v) for part in (data.train, data.validation, data.test) for v in part.all()[0].numpy()}
+        new, _ = read_like(tmp_path / "p", data.space, fit=fit)
+        assert {bytes(v) for v in new.numpy()} == everything
+        arrays = load(np.stack(values), image_size=8, fit=fit)
+        assert arrays.hash == data.hash
+        one, _ = read_like(tmp_path / "p" / "3.png", data.space, fit=fit)
+        assert bytes(one[0].numpy()) in everything
+        seen.add(data.hash)
+    assert len(seen) == 3
+
+
+def test_the_cache_knows_how_pictures_were_fitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PUSHFORWARD_CACHE", str(tmp_path / "cache"))
+    for i in range(10):
+        save(tmp_path / "p" / f"{i}.png", pixels(6, 18, 3))
+    for fit in ("crop", "stretch", "letterbox"):
+        options = {"image_size": 6, "fit": fit}
+        assert load(tmp_path / "p", **options, memory_budget=100).hash == load(tmp_path / "p", **options).hash
+
+
+def test_arrays_with_alpha_can_be_resized() -> None:
+    data = load(pixels(10, 8, 8, 4), image_size=4)
+    assert data.space == Pixels(4, 4, 4)
