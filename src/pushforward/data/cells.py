@@ -25,8 +25,6 @@ BOOLEAN_WORDS = {
     **dict.fromkeys(("true", "t", "yes", "y", "1", "on"), 1),
 }
 
-_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
-
 
 # ------------------------------------------------------------------------------------------------ Arrow's types
 
@@ -129,7 +127,7 @@ def numbers(cells: pa.ChunkedArray, name: str, where: str) -> np.ndarray:
         cells = cells.cast(pa.int64())
     elif not is_numeric(kind):
         raise InputError(f"{where}: column {name!r} holds {kind}, not numbers.", f"Leave it out: columns {name}=drop.")
-    if pa.types.is_integer(cells.type) and cells.type.bit_width == 64 and (row := beyond(cells)) is not None:
+    if (row := beyond(cells)) is not None:
         raise InputError(
             f"{where}: column {name!r}, data row {row + 1}: {cells[row].as_py()} is larger than 2^53: as a number it "
             "would be rounded.",
@@ -148,14 +146,14 @@ def numbers(cells: pa.ChunkedArray, name: str, where: str) -> np.ndarray:
 
 def beyond(cells: pa.ChunkedArray) -> int | None:
     """The first row whose integer float64 cannot hold exactly, or None."""
-    if cells.null_count == len(cells):
+    if not pa.types.is_integer(cells.type) or cells.type.bit_width < 64 or cells.null_count == len(cells):
         return None
     extremes = pc.min_max(cells).as_py()
     if max(abs(extremes["min"]), abs(extremes["max"])) <= LARGEST_INTEGER:
         return None
-    large = pc.greater(cells, LARGEST_INTEGER)
+    large = pc.greater(cells, pa.scalar(LARGEST_INTEGER, cells.type))
     if pa.types.is_signed_integer(cells.type):
-        large = pc.or_(large, pc.less(cells, -LARGEST_INTEGER))
+        large = pc.or_(large, pc.less(cells, pa.scalar(-LARGEST_INTEGER, cells.type)))
     return int(pc.index(large, True).as_py())
 
 
@@ -171,6 +169,11 @@ def _seconds(cells: pa.ChunkedArray, column: Column, where: str) -> np.ndarray:
 def texts(cells: pa.ChunkedArray) -> pa.ChunkedArray:
     """Cells as the text that names a category; missing ones null."""
     cells = plain(cells)
+    if is_date(cells.type):
+        x = dates.seconds(cells)
+        return pa.chunked_array([dates.write(x, np.isnan(x), dates.iso(cells.type))])
+    if pa.types.is_duration(cells.type):
+        cells = cells.cast(pa.int64())
     if pa.types.is_floating(cells.type):
         cells = pc.if_else(pc.is_nan(cells), None, cells)
     return cells.cast(pa.string())
@@ -258,7 +261,7 @@ def decode_column(values: np.ndarray, column: Column) -> pa.Array:
         return pa.nulls(len(values), stored)
     index = pa.array(np.where(gone, 0, values).astype(np.int32), mask=gone)
     if pa.types.is_dictionary(stored):
-        categories = pa.array(column.categories, pa.string()).cast(stored.value_type)
+        categories = _from_texts(pa.array(column.categories, pa.string()), stored.value_type)
         return pa.DictionaryArray.from_arrays(index.cast(stored.index_type), categories, ordered=stored.ordered)
     return _from_texts(pa.array(column.categories, pa.string()), stored).take(index)
 
@@ -266,14 +269,17 @@ def decode_column(values: np.ndarray, column: Column) -> pa.Array:
 def _from_texts(categories: pa.Array, stored: pa.DataType) -> pa.Array:
     if pa.types.is_boolean(stored):
         return pa.array([BOOLEAN_WORDS[c.lower()] == 1 for c in categories.to_pylist()])
+    if is_date(stored):
+        x = dates.parse(categories, dates.iso(stored))
+        return dates.from_seconds(x, np.isnan(x), stored)
+    if pa.types.is_duration(stored):
+        categories = categories.cast(pa.int64())
     return categories.cast(stored)
 
 
 def _moments(values: np.ndarray, gone: np.ndarray, column: Column, stored: pa.DataType) -> pa.Array:
     if is_date(stored):
         return dates.from_seconds(values, gone, stored)
-    zone = None if column.format else "Z"
-    del zone
     return dates.write(values, gone, column.format).cast(stored)
 
 

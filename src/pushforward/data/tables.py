@@ -1,25 +1,25 @@
-"""Tables: CSV, TSV, Parquet, and anything that speaks Arrow (pandas, polars). Numeric columns become one vector.
+"""Tables: CSV, TSV, Parquet, and anything that speaks Arrow (pandas, polars), as rows of mixed columns.
 
 Data rows are counted from 1 in messages, without header and comments.
 """
 
 from __future__ import annotations
 
-import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from ..errors import InputError
-from ..spaces import Real, Space, Table
-from .columns import detect, encode
+from ..errors import InputError, did_you_mean
+from ..spaces import COLUMN_KINDS, Real, Space, Table
+from . import csvfile, numerals
+from .cells import is_numeric as is_numeric
+from .columns import Detected, detect, encode
 from .options import Options
 from .source import Rows, Source, number, path_name
 
@@ -28,38 +28,118 @@ NUMERIC_CLASSES = 20
 
 
 class TableSource(Source):
-    """A table in memory. Its numeric columns, but for the condition, are the data."""
+    """A table in memory. Its columns, but for the condition, are the data.
 
-    def __init__(self, name: str, where: str, table: pa.Table, options: Options):
+    Args:
+        table: typed columns; or a file of text, whose columns are typed when they are first looked at.
+    """
+
+    def __init__(self, name: str, where: str, table: pa.Table | csvfile.TextTable, options: Options):
         super().__init__(name, where)
         options.refuse(where, "pictures", "text")
-        names = table.column_names
+        self.text = table if isinstance(table, csvfile.TextTable) else None
+        plain: pa.Table = table.table if isinstance(table, csvfile.TextTable) else table
+        names = plain.column_names
         if repeated := sorted({n for n in names if names.count(n) > 1}):
             raise InputError(f"{where}: {names.count(repeated[0])} columns are named {repeated[0]!r}.", "Rename one.")
-        if not names or table.num_rows == 0:
+        if not names or plain.num_rows == 0:
             raise InputError(f"{where} has no rows of data.", "Give at least 3 rows.")
-        self.table, self.options = table, options
-        self.columns = {name: table.column(name) for name in names}
-        self.obvious = tuple(name for name in names if not is_numeric(table.schema.field(name).type))
+        for given in (*options.columns, options.split_by, options.split_time):
+            if given is not None and given not in names:
+                raise InputError(f"{where} has no column {given!r}.", did_you_mean(given, names))
+        self.rows, self.options = plain.num_rows, options
+        self.columns: Mapping[str, pa.ChunkedArray] = _Columns(plain, self.text, options.columns, self.notes)
         self.class_limit = NUMERIC_CLASSES
-        self.positional = False
+        self.positional = self.text is not None and not self.text.named
         """Whether the names are our own (no header): then they are matched by position."""
+        self.found: Detected | None = None
+
+    @property
+    def obvious(self) -> tuple[str, ...]:
+        """Columns that are not numeric."""
+        return tuple(name for name, column in self.columns.items() if not is_numeric(column.type))
+
+    @obvious.setter
+    def obvious(self, names: tuple[str, ...]) -> None:
+        pass
+
+    @property
+    def table(self) -> pa.Table:
+        """All columns, typed."""
+        return self.typed(list(self.columns))
+
+    def typed(self, names: Sequence[str]) -> pa.Table:
+        """Some columns, typed.
+
+        Raises:
+            InputError: of a text file, a cell that is not a number among numbers.
+        """
+        return pa.table({name: self.columns[name] for name in names})
 
     def read(self, chosen: tuple[str, ...] = (), like: Space | None = None) -> Rows:
         names = [name for name in self.columns if name not in chosen]
         if not names:
             raise InputError(f"{self.where} has no columns left to model.", "Leave one out of the condition.")
         if isinstance(like, Table):
-            return Rows(encode(self.table, like, self.where), like)
+            return self._like(names, like)
         if self.options.space is not None or (like is not None and not isinstance(like, Real)):
             from .geometry import from_table
 
             return from_table(self, names, like)
         if like is not None:
-            return Rows(numeric_matrix(self.table, self._matched(names, like), self.where), like)
-        found = detect(self.table.select(names), self.options.columns, self.where)
-        self.notes += [f"{number(self.table.num_rows, 'row')}", *found.notes]
-        return Rows(encode(self.table, found.space, self.where), found.space)
+            names = self._matched(names, like)
+            return Rows(numeric_matrix(self.typed(names), names, self.where), like)
+        return self._detected(names)
+
+    def _detected(self, names: list[str]) -> Rows:
+        self.options.refuse(self.where, "vectors")
+        table = self.typed([name for name in names if self.options.columns.get(name) != "drop"] or names)
+        kinds = {name: kind for name, kind in self.options.columns.items() if name in table.column_names}
+        self.found = found = detect(table, kinds, self.where)
+        if not found.columns:
+            why = "; ".join(f"{d.name} ({d.why})" for d in found.dropped)
+            raise InputError(
+                f"{self.where} has no columns left to model: {why}.",
+                f"Say what one is: --columns {names[0]}=category, or integer, or continuous.",
+            )
+        if all(c.kind == "constant" for c in found.columns):
+            raise InputError(
+                f"{self.where}: every column is constant, such as {names[0]!r}, data rows 1 to {self.rows:,}.",
+                "There is nothing to learn: give columns that vary.",
+            )
+        x = encode(table, found.space, self.where)
+        absent = np.isnan(x).sum(0)
+        if not self.options.missing and absent.any():
+            j = int(np.flatnonzero(absent)[0])
+            raise InputError(
+                f"{self.where}: column {found.columns[j].name!r}, data row {int(np.isnan(x[:, j]).argmax()) + 1}: the "
+                f"value is missing ({absent[j]:,} of {self.rows:,} rows), and missing=False (--no-missing) was given.",
+                "Fill the cells, remove those rows, or have missing cells modelled.",
+            )
+        self.notes.append(_summary(found, self.rows, absent))
+        self.notes.extend(found.notes)
+        return Rows(x, found.space)
+
+    def _like(self, names: list[str], like: Table) -> Rows:
+        """The model's columns, by name; what else the table has is left aside."""
+        if self.positional and len(names) == len(like.columns) and not set(like.names) <= set(names):
+            pairs = dict(zip(like.names, names))
+        else:
+            pairs = {name: name for name in like.names}
+            for name in like.names:
+                if name not in names:
+                    lacking = [n for n in like.names if n not in names]
+                    raise InputError(
+                        f"{self.where} lacks {', '.join(map(repr, lacking))}.",
+                        f"The model's columns, in any order: {', '.join(like.names)}. "
+                        + did_you_mean(name, names).partition(" Known:")[0],
+                    )
+        if self.text is None:
+            table = pa.table({name: self.columns[own] for name, own in pairs.items()})
+        else:
+            kinds = {c.name: c.kind for c in like.columns}
+            table = pa.table({name: self.text.typed(own, kinds[name])[0] for name, own in pairs.items()})
+        return Rows(encode(table, like, self.where), like)
 
     def _matched(self, names: Sequence[str], like: Space) -> list[str]:
         """The columns in the model's order."""
@@ -85,9 +165,39 @@ class TableSource(Source):
         return list(wanted)
 
 
-def is_numeric(kind: pa.DataType) -> bool:
-    """Integers, floats and decimals: what becomes a number of the vector."""
-    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+class _Columns(Mapping[str, pa.ChunkedArray]):
+    """The typed columns of a table; those of a text file are read as numbers when they are first asked for."""
+
+    def __init__(self, table: pa.Table, text: csvfile.TextTable | None, kinds: Mapping[str, str], notes: list[str]):
+        self._names, self._table, self._text, self._kinds, self._notes = table.column_names, table, text, kinds, notes
+        self._typed: dict[str, pa.ChunkedArray] = {}
+
+    def __getitem__(self, name: str) -> pa.ChunkedArray:
+        if name not in self._typed:
+            column = self._table.column(name)
+            if self._text is not None:
+                column, notes = self._text.typed(name, self._kinds.get(name))
+                self._notes.extend(notes)
+            self._typed[name] = column
+        return self._typed[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
+
+def _summary(found: Detected, rows: int, absent: np.ndarray) -> str:
+    """`30,162 rows, 15 columns: 6 integer, 9 category; missing cells in age (3)`."""
+    counts = {kind: sum(c.kind == kind for c in found.columns) for kind in COLUMN_KINDS}
+    kinds = ", ".join(f"{n} {kind}" for kind, n in counts.items() if n)
+    holes = [f"{c.name} ({n:,})" for c, n in zip(found.columns, absent) if n]
+    missing = f"; missing cells in {', '.join(holes[:6])}{', ...' if len(holes) > 6 else ''}" if holes else ""
+    return f"{number(rows, 'row')}, {number(len(found.columns), 'column')}: {kinds}{missing}"
 
 
 def numeric_matrix(table: pa.Table, names: Sequence[str], where: str) -> np.ndarray:
@@ -163,7 +273,7 @@ def _first_text(column: pa.ChunkedArray) -> tuple[int, Any, bool]:
     for row, cell in enumerate(column.to_pylist()):
         if cell is None:
             continue
-        if _is_number(cell):
+        if numerals.is_number(cell):
             numbers += 1
         elif first is None:
             first = (row, cell)
@@ -173,91 +283,25 @@ def _first_text(column: pa.ChunkedArray) -> tuple[int, Any, bool]:
     return row, value, numbers > min(len(column), row + 1, 1000) / 2
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
 # ---------------------------------------------------------------------------------------------------- files
 
 
 def from_csv(path: Path, options: Options) -> TableSource:
     """A CSV or TSV file, with or without a header, with or without `#` lines first.
 
-    The first line is a header when none of its cells is a number. Without one, columns are `column_1`, ...
-
     Raises:
-        InputError: empty, not UTF-8, ragged, or repeated names.
+        InputError: empty, in another encoding, ragged, or repeated names.
     """
-    skip, first, delimiter = _inspect(path)
-    header = not any(_is_number(cell) for cell in first)
-    names = [cell.strip() or f"column_{i + 1}" for i, cell in enumerate(first)]
-    if not header:
-        names = [f"column_{i + 1}" for i in range(len(first))]
-    elif repeated := sorted({n for n in names if names.count(n) > 1}):
-        raise InputError(f"{path}: the header names {repeated[0]!r} {names.count(repeated[0])} times.", "Rename one.")
-    ragged: list[Any] = []
-
-    def keep_ragged(row: Any) -> str:
-        ragged.append(row)
-        return "error"
-
-    try:
-        table = pacsv.read_csv(
-            path,
-            # One thread, so that messages have row numbers.
-            read_options=pacsv.ReadOptions(use_threads=False, column_names=names, skip_rows=skip + header),
-            parse_options=pacsv.ParseOptions(delimiter=delimiter, invalid_row_handler=keep_ragged),
-            convert_options=pacsv.ConvertOptions(strings_can_be_null=True),
-        )
-    except pa.ArrowInvalid as error:
-        if ragged:
-            bad = ragged[0]
-            place = f"line {bad.number}" if bad.number is not None else "a line"
-            raise InputError(
-                f"{path}, {place}: {bad.actual_columns} cells instead of {bad.expected_columns}: {bad.text[:80]!r}.",
-                "Every line needs the same number of cells.",
-            ) from None
-        raise InputError(f"{path} cannot be read as a table: {str(error).splitlines()[0]}") from None
-    found = TableSource(path_name(path), str(path), table, options)
-    found.positional = not header
-    if not header:
-        found.notes.append("no header: columns are named column_1, column_2, ...")
-    if skip:
-        found.notes.append(f"skipped {number(skip, 'line')} before the table")
-    if delimiter != ",":
-        found.notes.append(f"cells are separated by {delimiter!r}")
+    text = csvfile.read(path, options)
+    empty = [
+        n for n in text.table.column_names if n.startswith("column_") and text.table[n].null_count == len(text.table)
+    ]
+    if text.named and empty and len(empty) < text.table.num_columns:
+        text.table = text.table.drop_columns(empty)  # the end of lines that end with a separator
+        text.notes.append(f"left out: {', '.join(empty)}, without a name and without a cell")
+    found = TableSource(path_name(path), str(path), text, options)
+    found.notes[:0] = text.notes
     return found
-
-
-def _inspect(path: Path) -> tuple[int, list[str], str]:
-    """(lines before the table, cells of its first line, delimiter), from the first 256 KiB."""
-    with open(path, "rb") as file:
-        raw = file.read(1 << 18)
-    if raw.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in raw:
-        raise InputError(f"{path} is not UTF-8 text.", "Save it as UTF-8.")
-    complete = raw if len(raw) < 1 << 18 else raw[: raw.rfind(b"\n") + 1]
-    try:
-        text = complete.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = complete[: error.start].count(b"\n") + 1
-        raise InputError(f"{path}, line {line}: a byte that is not UTF-8.", "Save the file as UTF-8.") from None
-    lines = text.splitlines()
-    skip = next((i for i, line in enumerate(lines) if line.strip() and not line.startswith("#")), None)
-    if skip is None:
-        raise InputError(f"{path} is empty.", "Give a table with at least 3 rows.")
-    some = lines[skip : skip + 6]
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-    if delimiter == ",":
-        for candidate in (";", "\t"):  # a semicolon in each line beats the decimal commas between them
-            widths = {len(cells) for cells in csv.reader(some, delimiter=candidate)}
-            if len(widths) == 1 and widths.pop() > 1:
-                delimiter = candidate
-                break
-    return skip, next(csv.reader(some, delimiter=delimiter)), delimiter
 
 
 def from_parquet(path: Path, options: Options) -> Source:
@@ -278,7 +322,7 @@ def from_parquet(path: Path, options: Options) -> Source:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path} is damaged or not a Parquet file: {str(error).splitlines()[0]}") from None
-    return TableSource(path_name(path), str(path), _plain(table, str(path)), options)
+    return TableSource(path_name(path), str(path), _plain(table), options)
 
 
 def is_frame(source: Any) -> bool:
@@ -305,17 +349,15 @@ def from_frame(source: Any, options: Options) -> Source:
             table = from_dataframe(source)
     except (pa.ArrowException, TypeError, ValueError) as error:
         raise InputError(f"the frame cannot be read: {str(error).splitlines()[0]}") from None
-    return TableSource("table", "the table", _plain(table, "the table"), options)
+    return TableSource("table", "the table", _plain(table), options)
 
 
-def _plain(table: pa.Table, where: str) -> pa.Table:
-    """Without the index columns that pandas adds; nested columns are refused."""
+def _plain(table: pa.Table) -> pa.Table:
+    """Without the index columns that pandas adds."""
     pandas = json.loads((table.schema.metadata or {}).get(b"pandas", b"{}"))
     index = [name for name in pandas.get("index_columns", []) if isinstance(name, str) and name in table.column_names]
-    table = table.drop_columns(index)
-    for field in table.schema:
-        if pa.types.is_nested(field.type):
-            raise InputError(f"{where}: column {field.name!r} is nested ({field.type}).", "Columns hold single values.")
+    repeated = len(set(table.column_names)) < table.num_columns
+    table = table if repeated else table.drop_columns(index)
     views = [i for i, field in enumerate(table.schema) if str(field.type) == "string_view"]
     for i in views:  # few functions of Arrow take views of strings
         table = table.set_column(i, table.schema.field(i).name, pc.cast(table.column(i), pa.string()))
