@@ -162,6 +162,12 @@ def test_pickles_are_refused_and_never_run(tmp_path: Path) -> None:
         ({"x": np.zeros((5, 2)), "label": np.zeros(3)}, "label"),
         ({"x_train": np.zeros((5, 2)), "x_test": np.zeros((5, 3))}, "x_test"),
         ({}, "which array"),
+        ({"label": np.zeros(5)}, r"labels \(label\) without"),
+        (
+            {"train_labels": np.zeros(5), "test_labels": np.zeros(3)},
+            "labels .train_labels, test_labels. without",
+        ),
+        (np.ma.masked_equal(np.arange(10.0).reshape(5, 2), 7.0), r"index \[3, 1\] is masked; 1 value of 10"),
     ],
 )
 def test_bad_arrays_are_one_clear_error(source: Any, message: str) -> None:
@@ -175,6 +181,31 @@ def test_the_first_value_that_is_not_finite_is_located() -> None:
     x[2_999_999, 0] = np.nan
     with pytest.raises(InputError, match=r"index \[2500000, 1\]\) is inf; 2 values of 6,000,000"):
         load(x)
+
+
+def test_messages_name_the_file_and_the_place(tmp_path: Path) -> None:
+    x = np.zeros((20, 3), np.float32)
+    x[7, 2] = np.nan
+    np.save(tmp_path / "x.npy", x)
+    for options in ({}, {"memory_budget": 10}):
+        with pytest.raises(InputError, match=r"x\.npy: the value at row 7 \(index \[7, 2\]\) is nan"):
+            load(tmp_path / "x.npy", **options)
+    np.savez(tmp_path / "x.npz", x=np.zeros((20, 3)), label=np.zeros(19))
+    with pytest.raises(InputError, match=r"x\.npz: data of shape \(20, 3\), but 'label' of shape \(19,\)"):
+        load(tmp_path / "x.npz")
+    np.savez(tmp_path / "x.npz", x=x)
+    with pytest.raises(InputError, match=r"x\.npz: the value at row 7"):
+        load(tmp_path / "x.npz")
+
+
+def test_nothing_is_rounded_or_unmasked_in_silence() -> None:
+    x = np.arange(40).reshape(20, 2)
+    assert not load(x).notes
+    x[5, 1] = (1 << 53) + 1
+    assert any("beyond 2^53 (row 5: 9007199254740993)" in note for note in load(x).notes)
+    whole = np.ma.masked_equal(np.arange(40.0).reshape(20, 2), -1)  # a mask that hides nothing
+    assert load(whole).hash == load(np.arange(40.0).reshape(20, 2)).hash
+    assert load(torch.eye(5).to_sparse()).hash == load(torch.eye(5)).hash
 
 
 def test_damaged_files(tmp_path: Path) -> None:

@@ -182,7 +182,14 @@ def _unreadable(path: Path, error: Exception) -> InputError:
 def _numpy(value: Any, where: str) -> np.ndarray:
     if isinstance(value, torch.Tensor):
         value = value.detach().cpu()
+        value = value if value.layout == torch.strided else value.to_dense()
         return (value.float() if value.dtype == torch.bfloat16 else value).numpy()
+    if isinstance(value, np.ma.MaskedArray) and (mask := np.ma.getmaskarray(value)).any():
+        position = ", ".join(map(str, np.argwhere(mask)[0]))
+        raise InputError(
+            f"{where}: the value at index [{position}] is masked; {number(int(mask.sum()), 'value')} of {mask.size:,}.",
+            "Remove or fill them first.",
+        )
     try:
         return np.asarray(value)
     except (TypeError, ValueError):
@@ -196,7 +203,7 @@ def _from_names(arrays: dict[str, np.ndarray], name: str, where: str, options: O
     if pieces is not None:
         return _from_parts(arrays, pieces, name, where, options)
     data = next((k for k in _DATA if k in arrays), None)
-    if data is None and arrays and set(arrays) <= set(_LABELS):
+    if data is None and arrays and all(k in _LABELS or k.endswith(("_label", "_labels")) for k in arrays):
         raise InputError(f"{where}: labels ({', '.join(arrays)}) without images or rows.", "Name the data 'x'.")
     if data is None and len(arrays) == 1:
         data = next(iter(arrays))
@@ -284,6 +291,8 @@ def as_rows(x: np.ndarray, where: str) -> tuple[np.ndarray, Space, list[str]]:
     notes: list[str] = []
     if x.ndim <= 2:
         x = x[:, None] if x.ndim == 1 else x
+        if kind in "iu" and x.dtype.itemsize == 8 and (row := _beyond_doubles(x)) is not None:
+            notes.append(f"integers beyond 2^53 (row {row}: {x[row].max()}) are rounded: float64 holds no more digits")
         return _reals(x, where), Real(x.shape[1:], double=_is_double(x)), notes
     x, channels_note = _channels_first(x, where)
     notes += channels_note
@@ -333,6 +342,15 @@ def _blocks(x: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
 
 def _within_bytes(x: np.ndarray) -> bool:
     return all(block.min() >= 0 and block.max() <= 255 for _, block in _blocks(x))
+
+
+def _beyond_doubles(x: np.ndarray) -> int | None:
+    """The first row with an integer that float64 does not hold exactly."""
+    for start, block in _blocks(x):
+        large = (block > 1 << 53) | (block < -(1 << 53))
+        if large.any():
+            return start + int(np.argmax(large.any(1)))
+    return None
 
 
 def check_finite(x: np.ndarray, where: str) -> None:
