@@ -47,6 +47,28 @@ class NetworkSettings(Settings):
     dropout: float = Field(0.0, ge=0, lt=1)
 
 
+class TableSettings(Settings):
+    """How the columns of a table become real numbers."""
+
+    transform: Literal["quantile", "standardize"] = Field(
+        "quantile", description="of columns of numbers; standardize keeps their shape for the model to learn"
+    )
+    categories: Literal["interval", "argmax"] = Field(
+        "interval", description="dequantization: an interval of one number for each value, or a number for each"
+    )
+    argmax_limit: int = Field(64, ge=2, description="categories with more values are intervals even with argmax")
+    gap: float = Field(
+        0.0, ge=0, lt=1, description="share of the interval of a value that is left empty, to keep values apart"
+    )
+    dependencies: bool = Field(True, description="look up columns that are functions of another one")
+
+
+class ModelSettings(Settings):
+    """Base of a family's settings: what every family lets users choose."""
+
+    table: TableSettings = TableSettings()
+
+
 class TrainingSettings(Settings):
     """How a fit runs. None of it changes what the model is."""
 

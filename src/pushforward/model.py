@@ -182,11 +182,11 @@ class GenerativeModel(nn.Module):
     def preprocess(cls, space: Space, settings: Any) -> Any:
         """The preprocessing between `space` and what this family's code models, or None.
 
-        Default: standardize real data; dequantize pixels unless the family models pixels itself.
+        Default: standardize real data; dequantize pixels and tables unless the family models them itself.
         """
         from .bijections.preprocess import default_preprocess
 
-        return default_preprocess(space, cls.supports)
+        return default_preprocess(space, cls.supports, settings)
 
     # ------------------------------------------------------------------------------ what users call
 

@@ -11,7 +11,7 @@ Each preprocessing states what it does to a likelihood:
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +21,7 @@ from ..dataset import Dataset
 from ..likelihood import Bound
 from ..model import Resizable
 from ..noise import Noise
-from ..spaces import Interval, Pixels, Real, Space
+from ..spaces import Interval, Pixels, Real, Space, Table
 
 
 class Preprocess(Resizable):
@@ -164,12 +164,19 @@ class Rescale(Preprocess):
         return ((z + 1) * (top / 2)).round().clamp(0, top).to(self.space.dtype)
 
 
-def default_preprocess(space: Space, supports: tuple[type[Space], ...]) -> Preprocess | None:
-    """Standardize reals; dequantize pixels for families of real numbers; None where the family models the space."""
+def default_preprocess(space: Space, supports: tuple[type[Space], ...], settings: Any = None) -> Preprocess | None:
+    """Standardize reals, dequantize pixels, carry tables to normals; None where the family models the space itself.
+
+    `settings`: the family's, for its `table`.
+    """
     if isinstance(space, Real) and Real in supports:
         return Standardize(space)
     if isinstance(space, supports):
         return None
     if isinstance(space, Pixels) and Real in supports:
         return Dequantize(space)
+    if isinstance(space, Table) and Real in supports:
+        from .table import TablePreprocess
+
+        return TablePreprocess(space, getattr(settings, "table", None))
     return None

@@ -18,7 +18,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from ...config import NetworkSettings, OptimizerSettings, Settings
+from ...config import ModelSettings, NetworkSettings, OptimizerSettings
 from ...errors import InputError
 from ...game import Batch, Player
 from ...likelihood import LogProb
@@ -32,7 +32,7 @@ from .likelihoods import LikelihoodName, ScaleMode, build_likelihood, choose
 from .posteriors import GaussianPosterior, PosteriorName, standard_normal_log_prob
 
 
-class VAESettings(Settings):
+class VAESettings(ModelSettings):
     """Settings of a VAE."""
 
     latent: int | None = Field(

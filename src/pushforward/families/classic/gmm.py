@@ -27,7 +27,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from ...config import Settings
+from ...config import ModelSettings
 from ...dataset import Dataset, join
 from ...errors import InputError
 from ...likelihood import LogProb
@@ -44,7 +44,7 @@ _FULL_DIMENSIONS = 128
 _GRID = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 20, 25, 32, 40, 50, 64, 80, 100, 128, 160, 200)
 
 
-class GMMSettings(Settings):
+class GMMSettings(ModelSettings):
     """Options of `gmm`."""
 
     components: int | None = Field(None, ge=1, description="of each mixture; None: chosen by BIC")

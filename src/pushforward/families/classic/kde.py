@@ -23,7 +23,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from ...config import Settings
+from ...config import ModelSettings
 from ...dataset import Dataset, join
 from ...errors import InputError
 from ...likelihood import LogProb
@@ -40,7 +40,7 @@ _EXTRA = {"epanechnikov": 4, "tophat": 2}
 _PAIRS = 2**19
 
 
-class KDESettings(Settings):
+class KDESettings(ModelSettings):
     """Options of `kde`."""
 
     kernel: Kernel = "gaussian"

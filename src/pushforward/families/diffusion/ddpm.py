@@ -22,7 +22,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from ...config import NetworkSettings, OptimizerSettings, Settings
+from ...config import ModelSettings, NetworkSettings, OptimizerSettings
 from ...errors import InputError, did_you_mean
 from ...game import Batch, Player
 from ...likelihood import LogProb
@@ -37,7 +37,7 @@ from .decoders import discretized_gaussian_log_prob, gaussian_log_prob
 SAMPLERS = ("ancestral", "ddim")
 
 
-class DDPMSettings(Settings):
+class DDPMSettings(ModelSettings):
     """Settings of a DDPM."""
 
     timesteps: int = Field(1000, ge=2, description="T, steps of the diffusion")

@@ -17,7 +17,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from ...config import NetworkSettings, OptimizerSettings, Settings
+from ...config import ModelSettings, NetworkSettings, OptimizerSettings
 from ...errors import InputError, did_you_mean
 from ...game import Batch, Player
 from ...likelihood import LogProb
@@ -34,7 +34,7 @@ DIVERGENCES = ("auto", "exact", "hutchinson")
 EXACT_DIMENSIONS = 16
 
 
-class FlowMatchingSettings(Settings):
+class FlowMatchingSettings(ModelSettings):
     """Settings of flow matching."""
 
     time: Literal["uniform", "logit-normal"] = Field(

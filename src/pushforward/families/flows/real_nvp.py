@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from ...bijections import ActNorm, AffineCoupling, Bijection, Chain, Split, Squeezed
 from ...bijections.coupling import checkerboard, first_channels, random_half
-from ...bijections.preprocess import Dequantize, default_preprocess
-from ...config import NetworkSettings, OptimizerSettings, Settings
+from ...bijections.preprocess import Dequantize
+from ...config import ModelSettings, NetworkSettings, OptimizerSettings
 from ...errors import InputError
 from ...nn import ConditionEmbedding
 from ...spaces import Pixels, Space
@@ -25,7 +25,7 @@ from .conditioners import Constant, ImageConditioner, VectorConditioner
 from .flow import Flow
 
 
-class RealNVPSettings(Settings):
+class RealNVPSettings(ModelSettings):
     """Options of `real-nvp`."""
 
     layers: int = Field(8, ge=1, description="couplings of a flow of vectors")
@@ -73,7 +73,7 @@ class RealNVP(Flow):
     def preprocess(cls, space: Space, settings: Any) -> Any:
         if isinstance(space, Pixels):
             return Dequantize(space, onto=settings.preprocess)
-        return default_preprocess(space, cls.supports)
+        return super().preprocess(space, settings)
 
 
 class _Builder:

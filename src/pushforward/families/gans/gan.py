@@ -17,9 +17,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from ...bijections.preprocess import Rescale, default_preprocess
-from ...config import NetworkSettings, OptimizerSettings
-from ...config import Settings as BaseSettings
+from ...bijections.preprocess import Rescale
+from ...config import ModelSettings, NetworkSettings, OptimizerSettings
 from ...errors import InputError
 from ...game import Batch, Player
 from ...model import GenerativeModel
@@ -29,7 +28,7 @@ from ...spaces import Interval, Pixels, Real, Space
 from . import objectives
 
 
-class GANSettings(BaseSettings):
+class GANSettings(ModelSettings):
     """What a GAN is made of."""
 
     loss: Literal["non-saturating", "minimax"] = Field("non-saturating", description="the generator's objective")
@@ -85,7 +84,7 @@ class GAN(GenerativeModel):
     @classmethod
     def preprocess(cls, space: Space, settings: Any) -> Any:
         """Pixels to [-1, 1] without noise, for there is no density to keep; real data standardized."""
-        return Rescale(space) if isinstance(space, Pixels) else default_preprocess(space, cls.supports)
+        return Rescale(space) if isinstance(space, Pixels) else super().preprocess(space, settings)
 
     def forward_generator(self, noise: Noise, condition: Any) -> Tensor:
         """G(z, c), (n, *space.shape), with z drawn from `noise`."""
