@@ -82,8 +82,8 @@ def read(path: Path, options: Options) -> TextTable:
     records, ends = _records(text[begin:], separator)
     if len(content) > SAMPLE and 2 < len(records) < RECORDS:
         records.pop()  # it may be cut off
-    header = _has_header([[cell for cell, _ in record] for record in records])
-    names = _names([cell for cell, _ in records[0]], header, str(path))
+    header = _has_header(records)
+    names = _names(records[0], header, str(path))
     body = records[1:] if header else records
     start = len(text[: begin + (ends[0] if header else 0)].encode())
     plainly = _says_nothing(records, body, header)
@@ -226,13 +226,15 @@ def _separator(text: str, path: Path) -> str:
     return ","
 
 
-def _has_header(records: list[list[str]]) -> bool:
+def _has_header(records: list[list[Cell]]) -> bool:
     first, body = records[0], records[1:51]
-    for j, cell in enumerate(first):
-        below = [r[j] for r in body if j < len(r) and r[j].strip() not in numerals.MARKERS]
-        if below and cell.strip() not in numerals.MARKERS and not _is_value(cell) and all(map(_is_value, below)):
+    everything = all(quoted for record in (first, *body) for _, quoted in record)
+    values = [_is_value(text) and (everything or not quoted) for text, quoted in first]
+    for j, (text, _) in enumerate(first):
+        below = [r[j][0] for r in body if j < len(r) and r[j][0].strip() not in numerals.MARKERS]
+        if below and text.strip() not in numerals.MARKERS and not values[j] and all(map(_is_value, below)):
             return True
-    return not any(_is_value(cell) for cell in first)
+    return not any(values)
 
 
 def _is_value(text: str) -> bool:
@@ -245,10 +247,14 @@ def _is_number(text: str) -> bool:
     return numerals.is_number(text) or bool(re.fullmatch(r"[+-]?[\d.,'  ]*\d", text))
 
 
-def _names(first: list[str], header: bool, where: str) -> list[str]:
+def _names(first: list[Cell], header: bool, where: str) -> list[str]:
     if not header:
         return [f"column_{i + 1}" for i in range(len(first))]
-    names = [cell.strip() or f"column_{i + 1}" for i, cell in enumerate(first)]
+    everything = all(quoted for _, quoted in first)
+    names = [
+        text if quoted and (text or not everything) else text.strip() or f"column_{i + 1}"
+        for i, (text, quoted) in enumerate(first)
+    ]
     if repeated := sorted({n for n in names if names.count(n) > 1}):
         raise InputError(f"{where}: the header names {repeated[0]!r} {names.count(repeated[0])} times.", "Rename one.")
     return names

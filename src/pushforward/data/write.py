@@ -40,9 +40,11 @@ def write_samples(
 
     ====================  =========================================================================================
     `.png`                a grid of pictures; a density, pair or histogram plot of vectors
-    `.csv`, `.parquet`    vectors under their column names, the condition beside them; texts in a column `text`
+    `.csv`, `.parquet`    tables in their own types, vectors under their column names, the condition beside them; texts
+                          in a column `text`
     `.txt`                texts, a line of dashes between them
-    `.npz`                `samples`, and `label` or `condition`; `pushforward.load` reads it back
+    `.npz`                `samples`, and `label` or `condition`; `pushforward.load` reads it back; of a table, an array
+                          a column
     `.npy`                the samples alone
     `folder/`             one PNG a picture, 00000.png, ..., in a sub-folder a class when there are classes
     ====================  =========================================================================================
@@ -168,6 +170,10 @@ def _png(path: Path, x: Tensor, space: Space, labels: Labels) -> None:
 
     if _is_image(space):
         pictures.image_grid(x, space=space).save(path)
+    elif isinstance(space, Table):
+        from . import write_tables
+
+        write_tables.plot(path, x.double().numpy(), space)
     elif isinstance(space, Tokens) and space.is_text:
         raise InputError("texts are not drawn.", f"Write {natural_suffix(space)}, .csv or .npz.")
     else:
@@ -198,12 +204,34 @@ def to_arrow(x: Any, space: Table) -> pa.Table:
     return to_arrow(x, space)
 
 
+def to_table(samples: Any, space: Any) -> pa.Table:
+    """Samples of rows as an Arrow table in the user's own names and types; `.to_pandas()` makes it a frame.
+
+    Args:
+        samples: (n, columns), as `sample` gives them. space: the model, or the space, that they are of.
+
+    Raises:
+        InputError: samples that are no rows.
+    """
+    import pyarrow as pa
+
+    space = getattr(space, "space", space)
+    x = torch.as_tensor(samples).detach().cpu()
+    if not isinstance(space, Space) or tuple(x.shape[1:]) != space.shape or _is_image(space):
+        what = space.describe() if isinstance(space, Space) else type(space).__name__
+        raise InputError(f"samples of shape {tuple(x.shape)} of {what} are no rows of a table.")
+    if isinstance(space, Table):
+        return to_arrow(x, space)
+    columns = _columns(Path("table"), x, space, {})
+    return pa.table({k: v.tolist() if v.dtype.kind == "U" else v for k, v in columns.items()})
+
+
 def _csv(path: Path, x: Tensor, space: Space, labels: Labels) -> None:
     """Numbers with as many digits as it takes to read the same number back."""
     if isinstance(space, Table):
-        import pyarrow.csv as pacsv
+        from . import write_tables
 
-        pacsv.write_csv(to_arrow(x, space), path)
+        write_tables.write_csv(path, write_tables.with_labels(to_arrow(x, space), labels))
         return
     columns = _columns(path, x, space, labels)
     with open(path, "w", newline="", encoding="utf-8") as file:
@@ -222,7 +250,9 @@ def _parquet(path: Path, x: Tensor, space: Space, labels: Labels) -> None:
     import pyarrow.parquet as pq
 
     if isinstance(space, Table):
-        pq.write_table(to_arrow(x, space), path)
+        from . import write_tables
+
+        write_tables.write_parquet(path, write_tables.with_labels(to_arrow(x, space), labels))
         return
     columns = _columns(path, x, space, labels)
     pq.write_table(pa.table({k: v.tolist() if v.dtype.kind == "U" else v for k, v in columns.items()}), path)
@@ -235,6 +265,11 @@ def _classes(labels: Labels) -> np.ndarray | None:
 
 
 def _npz(path: Path, x: Tensor, space: Space, labels: Labels) -> None:
+    if isinstance(space, Table):
+        from . import write_tables
+
+        write_tables.write_npz(path, write_tables.with_labels(to_arrow(x, space), labels))
+        return
     extra: dict[str, Any] = {}
     if (classes := _classes(labels)) is not None:
         extra = {"label": classes}
@@ -244,6 +279,10 @@ def _npz(path: Path, x: Tensor, space: Space, labels: Labels) -> None:
 
 
 def _npy(path: Path, x: Tensor, space: Space, labels: Labels) -> None:
+    if isinstance(space, Table) and not all(c.is_number for c in space.columns):
+        raise InputError(
+            "one array holds numbers, and these samples have other columns.", "Write .csv, .parquet or .npz."
+        )
     np.save(path, _array(x, space), allow_pickle=False)
 
 
