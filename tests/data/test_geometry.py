@@ -140,6 +140,22 @@ def test_longitudes_from_0_to_360_stay_so(tmp_path: Path) -> None:
     assert rows(degrees) == {(1.0, 0.5), (2.0, 190.25), (3.0, 359.5)}
 
 
+def test_one_of_two_latitudes_is_dropped_on_request() -> None:
+    table = pa.table({"lat": [1.0, 2, 3], "latitude": [4.0, 5, 6], "lon": [1.0, 2, 3]})
+    assert load(table, space="sphere", columns="lat=drop").space == Sphere(2, ("latitude", "lon"), double=True)
+    with pytest.raises(InputError, match="lat=category with space="):
+        load(table, space="sphere", columns="lat=category")
+
+
+def test_points_given_a_column() -> None:
+    table = pa.table({"lat": [1.0, 2, 3] * 5, "kind": ["a", "b", "c"] * 5, "lon": [4.0, 5, 6] * 5})
+    data = load(table, space="sphere", condition="kind")
+    x, kind = data.train.all()
+    assert rows(x[kind == 1]) == rows(unit_vectors(np.array([2.0]), np.array([5.0])))
+    again, labels = read_like(table, data.space, data.condition_space, condition="kind")
+    assert labels is not None and labels.tolist() == [0, 1, 2] * 5 and again.shape == (15, 3)
+
+
 def test_unit_vectors_as_arrays() -> None:
     x = RNG.normal(size=(40, 4)).astype(np.float32)
     x /= np.linalg.norm(x, axis=1, keepdims=True)

@@ -53,7 +53,11 @@ def from_table(source: TableSource, columns: Sequence[str], like: Space | None =
     from .tables import column_values, is_numeric
 
     where, positional = source.where, source.positional
-    numeric = [name for name in columns if is_numeric(source.table.column(name).type)]
+    for name, asked in source.options.columns.items():
+        if asked != "drop":
+            raise InputError(f"{where}: columns: {name}={asked} with space=.", "Coordinates are numbers: only drop.")
+    columns = [name for name in columns if name not in source.options.columns]
+    numeric = [name for name in columns if is_numeric(source.columns[name].type)]
     kind = source.options.space if like is None else like.kind
     names: list[str]
     if kind == "sphere":
@@ -69,7 +73,7 @@ def from_table(source: TableSource, columns: Sequence[str], like: Space | None =
     def place(row: int, column: int) -> str:
         return f"{where}: column {names[column]!r}, data row {row + 1}"
 
-    cells = [column_values(source.table.column(n), n, where) for n in names]
+    cells = [column_values(source.columns[n], n, where) for n in names]
     for j, column in enumerate(cells):
         if (row := _not_a_number(column)) is not None:
             raise InputError(f"{place(row, j)} is {str(column[row])!r}.", "Coordinates are numbers.")

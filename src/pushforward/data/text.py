@@ -33,6 +33,8 @@ EXTENSIONS = (".txt", ".text", ".md")
 MOST_WINDOWS = 1 << 24
 """Training windows of longer texts begin at every second, third, ... token."""
 
+MANY_CHARACTERS = 1000
+
 _PARTS = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
 
 
@@ -108,6 +110,8 @@ class TextSource(Source):
                 )
             characters = tokenizers.Characters.of(self.text)
             self.notes.append(f"{n}, {len(characters)} different ones: each is a token")
+            if len(characters) > MANY_CHARACTERS:
+                self.notes.append("these are many: tokens=bpe (--tokens bpe) makes fewer of them")
             return Tokens(length, len(characters), characters=characters)
         try:
             merges = tokenizers.learn(self.text[: cuts[1]], size)

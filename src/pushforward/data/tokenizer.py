@@ -57,6 +57,8 @@ class Characters:
     def __init__(self, characters: str):
         self.characters = characters
         self._codes = _code_points(characters)
+        self._tokens = np.full(int(self._codes[-1]) + 2, -1, np.int32)  # the last entry stands for all beyond
+        self._tokens[self._codes] = np.arange(len(characters))
 
     @staticmethod
     def of(text: str) -> str:
@@ -64,11 +66,12 @@ class Characters:
         return "".join(sorted(set(text)))
 
     def encode(self, text: str, where: str = "the text") -> np.ndarray:
-        codes = _code_points(text)
-        tokens = np.searchsorted(self._codes, codes).astype(np.int32)
-        known = self._codes[np.minimum(tokens, len(self._codes) - 1)] == codes
-        if not known.all():
-            at = int(np.argmin(known))
+        tokens = np.empty(len(text), np.int32)
+        for start in range(0, len(text), _BLOCK):
+            codes = _code_points(text[start : start + _BLOCK])
+            tokens[start : start + _BLOCK] = self._tokens[np.minimum(codes, len(self._tokens) - 1)]
+        if len(tokens) and tokens.min() < 0:
+            at = int(np.argmax(tokens < 0))
             before = text[:at]
             line, column = before.count("\n") + 1, at - before.rfind("\n")
             unknown = len(set(text) - set(self.characters))
@@ -103,7 +106,7 @@ class BytePairs:
 
     def encode(self, text: str, where: str = "the text") -> np.ndarray:
         numbers: dict[str, int] = {}
-        order = [np.fromiter((numbers.setdefault(p, len(numbers)) for p in block), np.int64) for block in _split(text)]
+        order = [np.fromiter((numbers.setdefault(p, len(numbers)) for p in block), np.int32) for block in _split(text)]
         if not numbers:
             return np.empty(0, np.int32)
         words = _Words(numbers)
@@ -112,11 +115,13 @@ class BytePairs:
                 words.merge(at, BYTES + i)
         tokens, ends = words.split()
         starts = np.concatenate([[0], ends[:-1]])
-        index = np.concatenate(order)
-        lengths = (ends - starts)[index]
-        # Token k of the text is token (k - start of its word in the text) of that word.
-        within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        return tokens[np.repeat(starts[index], lengths) + within]
+        out = []
+        for index in order:
+            lengths = (ends - starts)[index]
+            # Token k of the text is token (k - start of its word in the text) of that word.
+            within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+            out.append(tokens[np.repeat(starts[index], lengths) + within])
+        return np.concatenate(out)
 
     def decode(self, tokens: np.ndarray) -> str:
         return b"".join(map(self.pieces.__getitem__, np.asarray(tokens).tolist())).decode("utf-8", "replace")
