@@ -287,6 +287,34 @@ class _Finder:
         )
 
 
+def moments(column: pa.ChunkedArray, name: str, where: str) -> np.ndarray:
+    """A column of dates or of numbers as (n,) float64 that grows with time, NaN where missing.
+
+    Raises:
+        InputError: neither.
+    """
+    if not cells.is_text(cells.plain(column).type):
+        return cells.numbers(column, name, where)
+    texts = pc.unique(cells.plain(column)).drop_null()
+    found = dates.find(texts)
+    if found is None:
+        value = texts[0].as_py() if len(texts) else ""
+        raise InputError(
+            f"{where}: column {name!r} holds {value!r}, which is neither a date nor a number.",
+            "split_time= takes a column of dates or of numbers.",
+        )
+    return dates.strictly(cells.plain(column), found[0], name, where)
+
+
+def time_labels(column: pa.ChunkedArray, times: np.ndarray) -> list[str]:
+    """The values of `moments` in words."""
+    if cells.is_numeric(cells.plain(column).type):
+        return [f"{t:.15g}" for t in times]
+    written = dates.write(times, np.isnan(times), "%Y-%m-%d %H:%M:%S%.f").to_pylist()
+    whole = all(w is None or w.endswith(" 00:00:00") for w in written)
+    return [w or "" if not whole else (w or "")[:10] for w in written]
+
+
 def grid(values: np.ndarray, counts: np.ndarray, single: bool = False) -> float | None:
     """The decimal step that distinct, sorted `values` lie on when many of them repeat, as rounded numbers do; or None.
 

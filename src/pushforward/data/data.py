@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..dataset import Dataset
 from ..errors import InputError, did_you_mean
-from ..spaces import Classes, Real, Space, Tokens
+from ..spaces import Classes, Real, Space, Table, Tokens
 from . import builtin
 from .augment import account, augment
 from .conditions import choose, encode
@@ -119,12 +119,16 @@ def load(
     if found.parts is not None:
         datasets, split = found.parts(split_seed)
     else:
-        parts, split = split_rows(len(found.x), split_seed, validation, test, given, opened.where)
+        parts, split = split_rows(len(found.x), split_seed, validation, test, given, opened.where, opened.groups)
         datasets = {name: part(found.x, values, index, found.space, condition_space) for name, index in parts.items()}
     datasets["train"] = augment(datasets["train"], asked.flip, asked.shift)
     if condition_space is not None:
         opened.notes.append(f"condition: {', '.join(names)} ({condition_space.describe()})")
     opened.notes.extend(account(datasets["train"], asked.flip, asked.shift))
+    if isinstance(found.space, Table) and found.parts is None and opened.groups is None:
+        from .dependence import warnings
+
+        opened.notes.extend(warnings(opened.columns, found.x, found.space, parts, names))
     opened.notes.extend(_constant_columns(datasets["train"], found.space))
     return Data(
         name=opened.name,
@@ -246,6 +250,8 @@ def content_hash(found: Rows, condition: Tensor | None, condition_space: Space |
     add(found.x)
     if isinstance(found.space, Tokens) and found.space.is_text:
         digest.update(repr((found.space.characters, found.space.merges)).encode())
+    if isinstance(found.space, Table):
+        digest.update(repr([(c.name, c.kind, c.categories, c.stored) for c in found.space.columns]).encode())
     if condition is not None:
         add(condition.numpy())
     if isinstance(condition_space, Classes):

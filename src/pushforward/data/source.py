@@ -20,6 +20,8 @@ from ..spaces import Space
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from .splits import Groups
+
 Column = Union[np.ndarray, "pa.ChunkedArray"]
 """Values of a condition candidate, one a row: (n,) or (n, k)."""
 
@@ -52,6 +54,7 @@ class Source:
         obvious: the candidates that `condition=True` chooses from.
         chosen: the condition that the user already implied (a pair (x, condition)), or ().
         class_limit: integers with at most this many distinct values are classes.
+        groups: rows that stay together when they are split, else None.
         given: (n,) the part of each row (TRAIN, VALIDATION, TEST) when the source comes split, else None.
         held_out: fractions of the validation and the test part, set before reading.
         notes: what was detected, in plain words.
@@ -64,6 +67,7 @@ class Source:
         self.chosen: tuple[str, ...] = ()
         self.class_limit = 1000
         self.given: np.ndarray | None = None
+        self.groups: Groups | None = None
         self.held_out = (0.1, 0.1)
         self.notes: list[str] = []
 

@@ -7,6 +7,7 @@ class (a model scored on two digits of MNIST looks far better than it is).
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,22 @@ from .source import TEST, TRAIN, VALIDATION, mapped
 
 COPY_LIMIT = 1 << 28
 """Parts of larger arrays are views of the whole instead of copies: 256 MiB."""
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Rows that go to one part together.
+
+    Attributes:
+        codes: (n,) the group of each row, 0..k-1; in the order of time if `by_time`.
+        column: the column that says it. by_time: the latest groups are the test.
+        labels: of the groups, for the account, when they are times.
+    """
+
+    codes: np.ndarray
+    column: str
+    by_time: bool = False
+    labels: tuple[str, ...] = ()
 
 
 class View(Dataset):
@@ -94,6 +111,7 @@ def split_rows(
     test: float = 0.1,
     given: np.ndarray | None = None,
     where: str = "data",
+    groups: Groups | None = None,
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Rows of each part, shuffled, and a JSON-able account of how they were chosen.
 
@@ -102,14 +120,17 @@ def split_rows(
         validation: fraction of the rows (of the training rows, when a test part is given). test: the same.
         given: (n,) parts that the source came with; what it leaves out is taken from its training part.
         where: names the source in errors.
+        groups: rows that stay together, whole groups being dealt out.
 
     Every part has at least one row.
 
     Raises:
-        InputError: fewer than 3 rows, or fractions outside (0, 1).
+        InputError: fewer than 3 rows or groups, or fractions outside (0, 1).
     """
     check_split(seed, validation, test)
     order = shuffled(n, int(seed))
+    if groups is not None and n >= 3:
+        given, more = _deal(groups, int(seed), validation, test, where)
     codes = torch.zeros(n, dtype=torch.int8) if given is None else torch.from_numpy(given.astype(np.int8))
     codes = codes[order]
     parts = {
@@ -139,4 +160,51 @@ def split_rows(
         "fractions": {name: fractions[name] for name in missing},
         "how": how,
     }
+    if groups is not None:
+        account |= {"fractions": fractions, **more}
     return parts, account
+
+
+def _deal(groups: Groups, seed: int, validation: float, test: float, where: str) -> tuple[np.ndarray, dict[str, Any]]:
+    """The part of each row (n,), whole groups in one part, and an account of it."""
+    sizes = np.bincount(groups.codes)
+    k, n = len(sizes), len(groups.codes)
+    if k < 3:
+        what = "times" if groups.by_time else "groups"
+        option = "split_time" if groups.by_time else "split_by"
+        raise InputError(
+            f"{where}: column {groups.column!r} has {k} different {what if k != 1 else what[:-1]}.",
+            f"{option}= needs at least 3: one to train on, one to choose the best weights, one to test.",
+        )
+    targets = {TEST: max(1, round(test * n)), VALIDATION: max(1, round(validation * n))}
+    part_of = np.full(k, TRAIN, np.int8)
+    if groups.by_time:
+        end = k
+        for code, others in ((TEST, 2), (VALIDATION, 1)):
+            totals = sizes[:end][::-1].cumsum()[: end - others]  # of the last 1, 2, ... groups
+            taken = int(abs(totals - targets[code]).argmin()) + 1
+            part_of[end - taken : end] = code
+            end -= taken
+        test_from, validation_from = int((part_of == TEST).argmax()), int((part_of == VALIDATION).argmax())
+        begins = {"validation": groups.labels[validation_from], "test": groups.labels[test_from]}
+        how = f"by time ({groups.column}): validation from {begins['validation']}, test from {begins['test']} on"
+        return part_of[groups.codes], {"how": how, "split_time": groups.column, "from": begins}
+    free = shuffled(k, seed).tolist()
+    for code, others in ((TEST, 2), (VALIDATION, 1)):
+        total = 0
+        left: list[int] = []
+        taken: list[int] = []
+        for group in free:
+            fits = total + sizes[group] <= targets[code] and len(free) - len(taken) > others
+            (taken if fits else left).append(group)
+            total += int(sizes[group]) if fits else 0
+        if not taken:  # every group is larger than the part should be
+            taken = [min(left, key=lambda group: sizes[group])]
+            left.remove(taken[0])
+        part_of[taken] = code
+        free = left
+    counts = {
+        name: int((part_of == c).sum()) for name, c in (("train", TRAIN), ("validation", VALIDATION), ("test", TEST))
+    }
+    how = f"whole groups of {groups.column}, shuffled: {' + '.join(f'{c:,}' for c in counts.values())} groups"
+    return part_of[groups.codes], {"how": how, "split_by": groups.column, "groups": counts}

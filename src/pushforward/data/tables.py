@@ -19,9 +19,11 @@ from ..errors import InputError, did_you_mean
 from ..spaces import COLUMN_KINDS, Real, Space, Table
 from . import csvfile, numerals
 from .cells import is_numeric as is_numeric
-from .columns import Detected, detect, encode
+from .cells import texts
+from .columns import Detected, detect, encode, moments, time_labels
 from .options import Options
 from .source import Rows, Source, number, path_name
+from .splits import Groups
 
 NUMERIC_CLASSES = 20
 """Whole numbers of a table with at most this many distinct values are classes when they are the condition."""
@@ -82,6 +84,8 @@ class TableSource(Source):
             raise InputError(f"{self.where} has no columns left to model.", "Leave one out of the condition.")
         if isinstance(like, Table):
             return self._like(names, like)
+        if like is None:
+            self.groups = self._groups()
         if self.options.space is not None or (like is not None and not isinstance(like, Real)):
             from .geometry import from_table
 
@@ -90,6 +94,31 @@ class TableSource(Source):
             names = self._matched(names, like)
             return Rows(numeric_matrix(self.typed(names), names, self.where), like)
         return self._detected(names)
+
+    def _groups(self) -> Groups | None:
+        """The rows that stay together, by the options `split_by` and `split_time`."""
+        by, time = self.options.split_by, self.options.split_time
+        if by is not None and time is not None:
+            raise InputError(f"{self.where}: split_by={by!r} and split_time={time!r}.", "Give one of them.")
+        name = by or time
+        if name is None:
+            return None
+        column = self.columns[name]
+        if time is not None:
+            values = moments(column, name, self.where)
+            gone = np.isnan(values)
+            times, codes = np.unique(values, return_inverse=True)
+            labels = tuple(time_labels(column, times))
+        else:
+            encoded = texts(column).dictionary_encode().combine_chunks()
+            gone, codes, labels = encoded.is_null().to_numpy(False), encoded.indices.fill_null(0).to_numpy(), ()
+        if gone.any():
+            raise InputError(
+                f"{self.where}: column {name!r}, data row {int(gone.argmax()) + 1}: the value is missing, and rows are "
+                "split by it.",
+                "Fill the cells or remove those rows first.",
+            )
+        return Groups(codes.astype(np.int64), name, time is not None, labels)
 
     def _detected(self, names: list[str]) -> Rows:
         self.options.refuse(self.where, "vectors")

@@ -124,6 +124,13 @@ def is_id_name(name: str) -> bool:
     return bool(_ID_NAME.fullmatch(name.strip()) or re.fullmatch(r".*[a-z]I[dD]", name))
 
 
+def are_codes(texts: pa.Array) -> bool:
+    """Whether distinct texts look like codes: no spaces, digits in most."""
+    sample = texts[:1000].to_pylist()
+    plain = sum(" " not in t.strip() for t in sample)
+    return bool(plain > 0.8 * len(sample) and sum(any(c.isdigit() for c in t) for t in sample) > 0.8 * len(sample))
+
+
 def unmodelled(texts: pa.Array, rows: int, name: str) -> tuple[str, str] | None:
     """(identifier or text, why) for distinct texts (k,) of `rows` cells that a model learns nothing from; else None."""
     k = len(texts)
@@ -136,8 +143,7 @@ def unmodelled(texts: pa.Array, rows: int, name: str) -> tuple[str, str] | None:
         return "identifier", "universally unique identifiers"
     if 2 * k > rows and rows >= 5 and (lengths.mean() > 60 or words >= 6):
         return "text", f"free text of {lengths.mean():.0f} characters"
-    codes = words < 1.2 and np.mean([any(c.isdigit() for c in t) for t in sample]) > 0.8
-    kind = "identifier" if codes or is_id_name(name) else "text"
+    kind = "identifier" if are_codes(texts) or is_id_name(name) else "text"
     if k > 0.9 * rows and rows >= 20:
         return kind, "every row has its own" if k == rows else f"{k:,} different values in {rows:,} rows"
     if k > MOST_CATEGORIES:
