@@ -17,7 +17,23 @@ from pushforward.errors import InputError
 from pushforward.noise import Noise
 from pushforward.spaces import Space, Tokens
 
-WORDS = ("the", "quick", "brown", "fox", "jumps", "over", "a", "dog\n", "runs,", "home.", "Ünder", "été", "—", "lazy", "and")
+WORDS = (
+    "the",
+    "quick",
+    "brown",
+    "fox",
+    "jumps",
+    "over",
+    "a",
+    "dog\n",
+    "runs,",
+    "home.",
+    "Ünder",
+    "été",
+    "—",
+    "lazy",
+    "and",
+)
 
 
 def prose(n: int = 700, seed: int = 0) -> str:
@@ -87,6 +103,12 @@ def test_characters_come_from_the_whole_text_and_rare_ones_are_said(tmp_path: Pa
     assert int(data.train.all()[0].max()) <= 3 < int(data.test.all()[0].max())
 
 
+def test_many_characters_are_pointed_out(tmp_path: Path) -> None:
+    (tmp_path / "t.txt").write_text("".join(map(chr, range(0x4E00, 0x4E00 + 1500))) * 2, "utf-8")
+    data = load(tmp_path / "t.txt", length=5)
+    assert data.space.vocabulary == 1500 and any("--tokens bpe" in note for note in data.notes)  # type: ignore[attr-defined]
+
+
 def test_windows_are_a_small_random_access_dataset(story: Path) -> None:
     data = load(story)
     train = data.train
@@ -102,7 +124,7 @@ def test_long_texts_begin_windows_less_often(story: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(texts, "MOST_WINDOWS", 100)
     data = load(story, length=4)
     assert 90 <= len(data.train) <= 100
-    assert any("begin at every" in note for note in data.notes)
+    assert any("tokens apart" in note for note in data.notes)
 
 
 def test_the_same_text_is_the_same_data_whatever_its_line_ends(story: Path, tmp_path: Path) -> None:

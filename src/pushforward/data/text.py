@@ -155,7 +155,7 @@ class TextSource(Source):
         length = space.length
         stride = max(1, math.ceil((ends[1] - length + 1) / MOST_WINDOWS))
         if stride > 1:
-            self.notes.append(f"training windows begin at every {stride}th token")
+            self.notes.append(f"training windows begin {stride} tokens apart")
 
         def divide(seed: int) -> tuple[dict[str, Dataset], dict[str, Any]]:
             check_split(seed, *self.held_out)
