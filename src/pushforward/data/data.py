@@ -101,6 +101,21 @@ def load(
     Raises:
         InputError: whatever cannot be used, with file, row and column where there are any.
     """
+    return load_opened(source, condition=condition, split_seed=split_seed, validation=validation, test=test, **options)[
+        0
+    ]
+
+
+def load_opened(
+    source: Any,
+    *,
+    condition: str | bool | None = None,
+    split_seed: int = 0,
+    validation: float = 0.1,
+    test: float = 0.1,
+    **options: Any,
+) -> tuple[Data, Rows, Source]:
+    """`load`, together with all rows in the source's own order, and the source: what an inspection looks at."""
     known = {f.name for f in fields(Options)}
     asked = Options.of(**{k: v for k, v in options.items() if k in known})
     builtin_options = {k: v for k, v in options.items() if k not in known}
@@ -130,7 +145,7 @@ def load(
 
         opened.notes.extend(warnings(opened.columns, found.x, found.space, parts, names))
     opened.notes.extend(_constant_columns(datasets["train"], found.space))
-    return Data(
+    made = Data(
         name=opened.name,
         source=_as_given(source),
         options=_options(condition, split_seed, validation, test, asked, builtin_options),
@@ -141,6 +156,7 @@ def load(
         split=split,
         notes=opened.notes,
     )
+    return made, found, opened
 
 
 def _as_given(source: Any) -> str:
