@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-BUILT_IN = ("digits", "grid", "moons", "ring")
+BUILT_IN = (
+    "8gaussians", "checkerboard", "digits", "grid", "moons", "ring", "shapes", "spirals", "swiss-roll",
+)  # fmt: skip
 """Names of built-in data, known here without importing it."""
 
 

@@ -24,7 +24,7 @@ def fit(
         Optional[str],  # noqa: UP045
         typer.Argument(
             metavar="DATA",
-            help="A file, a folder, or a built-in name (ring, grid, moons, digits). Not needed with --resume.",
+            help="A file, a folder, or a built-in name (ring, moons, digits, shapes, ...). Not needed with --resume.",
             autocompletion=complete_data,
         ),
     ] = None,

@@ -157,7 +157,7 @@ Run = Annotated[
 Source = Annotated[
     str,
     typer.Argument(
-        metavar="DATA", help="A file, a folder or a built-in name (ring, grid, moons, digits).",
+        metavar="DATA", help="A file, a folder or a built-in name (ring, moons, digits, shapes, ...).",
         autocompletion=complete_data,
     ),
 ]  # fmt: skip

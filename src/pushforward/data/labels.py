@@ -108,7 +108,7 @@ def read_labels(path: Path, pictures: Sequence[str], folder: str) -> Labels:
             f"Did you mean {near[0]}?" if near else f"Names are paths below the folder, such as {pictures[0]}.",
         )
     if (order < 0).any():
-        without = [pictures[i] for i in np.flatnonzero(order < 0)]
+        without = [pictures[i] for i in np.flatnonzero(order < 0).tolist()]
         shown = ", ".join(without[:5]) + (", ..." if len(without) > 5 else "")
         raise InputError(
             f"{where}: {len(without):,} of {len(pictures):,} pictures have no row: {shown}.",

@@ -60,7 +60,7 @@ def _sheet(data: Dataset, n: int) -> Image.Image:
     width, height = width * scale, height * scale
     room = _LETTERS + 5 if words else 0
     square = round((len(tiles) * (height + room) / width) ** 0.5)
-    near = range(max(1, square - 1), square + 2)
+    near = range(max(1, square - 2), square + 3)
     columns = min(len(tiles), min(near, key=lambda c: (-len(tiles) % c, abs(c - square))))  # the fewest empty places
     lines = -(-len(tiles) // columns)
     gap = max(2, min(width, height) // 16)
