@@ -90,8 +90,8 @@ def load(
 
     Args:
         source: a built-in name (`builtin.BUILTINS`: `ring`, `moons`, `digits`, `shapes`, ..., with options after a
-            colon); a CSV, TSV, Parquet, `.npy`, `.npz` or text file; a folder of pictures, class sub-folders being labels; an array or tensor, a
-            pair (x, condition), a dictionary of arrays; a pandas or polars frame.
+            colon); a CSV, TSV, Parquet, `.npy`, `.npz` or text file; a folder of pictures, class sub-folders being
+            labels; an array or tensor, a pair (x, condition), a dictionary of arrays; a pandas or polars frame.
         condition: the column to condition on, several with commas; True for the only candidate. Default: none (but
             the second of a pair).
         split_seed: of the shuffle. validation, test: fractions of the rows; a source's own parts are kept.
