@@ -133,6 +133,8 @@ def numbers(cells: pa.ChunkedArray, name: str, where: str) -> np.ndarray:
             "would be rounded.",
             f"Keep it as a label (columns {name}=category) or leave it out ({name}=drop).",
         )
+    if pa.types.is_decimal(cells.type):  # Arrow's own cast to float64 misses the nearest one
+        cells = cells.cast(pa.string())
     values = cells.cast(pa.float64(), safe=False).to_numpy()
     infinite = np.isinf(values)
     if infinite.any():

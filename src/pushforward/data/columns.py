@@ -335,7 +335,7 @@ def grid(values: np.ndarray, counts: np.ndarray, single: bool = False) -> float 
 
 
 def _lie_on(values: np.ndarray, scale: int, single: bool) -> bool:
-    if abs(values[[0, -1]]).max() * scale > cells.LARGEST_INTEGER:
+    if abs(values[[0, -1]]).max() > cells.LARGEST_INTEGER / scale:
         return False
     nearest = np.round(values * scale) / scale
     return bool((nearest.astype(np.float32) == values.astype(np.float32) if single else nearest == values).all())

@@ -181,8 +181,8 @@ def _sample(content: bytes) -> str:
 def _after_comments(text: str, where: str) -> tuple[int, int]:
     """(position, number of lines) where the table begins: after blank lines and lines that begin with #."""
     at = 0
-    for k, line in enumerate(text.splitlines(keepends=True)):
-        if line.strip() and not line.startswith("#"):
+    for k, line in enumerate(re.findall(r"[^\r\n]*(?:\r\n|\r|\n|$)", text)):
+        if line.strip(" \t\r\n") and not line.startswith("#"):
             return at, k
         at += len(line)
     raise InputError(f"{where} is empty: it holds only comments.", "Give a table with at least 3 rows.")
@@ -239,12 +239,7 @@ def _has_header(records: list[list[Cell]]) -> bool:
 
 def _is_value(text: str) -> bool:
     """Whether a cell is a number or a date, which names of columns are not."""
-    return _is_number(text) or dates.is_date(text.strip())
-
-
-def _is_number(text: str) -> bool:
-    text = text.strip()
-    return numerals.is_number(text) or bool(re.fullmatch(r"[+-]?[\d.,'  ]*\d", text))
+    return numerals.is_like_number(text) or dates.is_date(text.strip())
 
 
 def _names(first: list[Cell], header: bool, where: str) -> list[str]:
@@ -276,7 +271,9 @@ def _has_gaps(body: list[list[Cell]]) -> bool:
 
 def _is_quoted_text(body: list[list[Cell]], j: int, separator: str) -> bool:
     """Whether all number-like cells of column j are quoted, without need."""
-    numeric = [(c, q) for r in body if j < len(r) for c, q in (r[j],) if _is_number(c) and separator not in c]
+    numeric = [
+        (c, q) for r in body if j < len(r) for c, q in (r[j],) if numerals.is_like_number(c) and separator not in c
+    ]
     return bool(numeric) and all(quoted for _, quoted in numeric)
 
 

@@ -35,6 +35,7 @@ _COMMA = {
     "thousands points": (_SIGN + r"\d{1,3}(?:\.\d{3})+(?:,\d*)?$", r"\.", ","),
     "thousands gaps": (_SIGN + rf"\d{{1,3}}(?:{_GAPS}\d{{3}})+(?:,\d*)?$", _GAPS, ","),
 }
+_ANY = "|".join(f"(?:{pattern})" for pattern in (_INFINITE, *(p for f in (_POINT, _COMMA) for p, _, _ in f.values())))
 _UNITS = re.compile(r"\s*(%|‰|[$€£¥₹]|USD|EUR|GBP|CHF)\s*")
 
 
@@ -69,13 +70,16 @@ def read(
         InputError: most cells are numbers but one is not, or they carry signs such as % (with row and value).
     """
     if cells.null_count == len(cells):
-        return Read(cells.cast(pa.null()), [])
+        return Read(pa.chunked_array([pa.nulls(len(cells))]), [])
     if decimal != "," and (fast := _fast(cells)) is not None:
         return fast if forced or not _are_labels(cells, fast.cells.type) else None
     encoded = cells.dictionary_encode().combine_chunks()
     encoded = encoded.chunk(0) if isinstance(encoded, pa.ChunkedArray) else encoded
     texts, counts = _counted(encoded)
     converted, notes, good = _normal(pc.utf8_trim_whitespace(texts), decimal)
+    if not forced and not pc.any(good).as_py():
+        _refuse_units(texts, counts, cells, name, where)
+        return None
     valid = pc.or_(good, pc.is_in(texts, pa.array(MARKERS)))
     if not pc.all(valid).as_py():
         bad = texts.filter(pc.invert(valid))
@@ -117,12 +121,14 @@ def write(numbers: pa.Array) -> pa.Array:
 
 
 def looks_numeric(texts: pa.Array) -> pa.Array:
-    """Whether each text would be read as a number, in any writing."""
-    trimmed = pc.utf8_trim_whitespace(texts)
-    found = pc.match_substring_regex(trimmed, _INFINITE)
-    for pattern, _, _ in (*_POINT.values(), *_COMMA.values()):
-        found = pc.or_(found, pc.match_substring_regex(trimmed, pattern))
-    return found
+    """Whether each text would be read as a number, in any writing, or nearly (10%)."""
+    bare = pc.utf8_trim_whitespace(pc.replace_substring_regex(texts, _UNITS.pattern, ""))
+    return pc.and_(pc.match_substring_regex(bare, _ANY), pc.invert(pc.equal(bare, "")))
+
+
+def is_like_number(text: str) -> bool:
+    """The same of one text."""
+    return bool(re.search(_ANY, _UNITS.sub("", text).strip(), re.ASCII))
 
 
 # ------------------------------------------------------------------------------------------------ inside

@@ -182,9 +182,9 @@ def _deal(groups: Groups, seed: int, validation: float, test: float, where: str)
         end = k
         for code, others in ((TEST, 2), (VALIDATION, 1)):
             totals = sizes[:end][::-1].cumsum()[: end - others]  # of the last 1, 2, ... groups
-            taken = int(abs(totals - targets[code]).argmin()) + 1
-            part_of[end - taken : end] = code
-            end -= taken
+            count = int(abs(totals - targets[code]).argmin()) + 1
+            part_of[end - count : end] = code
+            end -= count
         test_from, validation_from = int((part_of == TEST).argmax()), int((part_of == VALIDATION).argmax())
         begins = {"validation": groups.labels[validation_from], "test": groups.labels[test_from]}
         how = f"by time ({groups.column}): validation from {begins['validation']}, test from {begins['test']} on"

@@ -77,7 +77,8 @@ def _quoted(texts: pa.Array) -> pa.Array:
     """Texts with quotes around those that need them."""
     distinct = texts.dictionary_encode()
     values = distinct.dictionary
-    needs = pc.match_substring_regex(values, r'[",\r\n]|^\s|\s$|^$|^#')
+    needs = pc.match_substring_regex(values, r'[",\r\n]|^$|^#')
+    needs = pc.or_(needs, pc.not_equal(pc.utf8_trim_whitespace(values), values))
     needs = pc.or_(needs, pc.is_in(values, pa.array([*numerals.MARKERS, "?"])))
     needs = pc.or_(needs, numerals.looks_numeric(values))
     doubled = pc.binary_join_element_wise('"', pc.replace_substring(values, '"', '""'), '"', "")
