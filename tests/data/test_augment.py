@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,9 @@ from pushforward.dataset import Dataset
 from pushforward.errors import InputError
 from pushforward.noise import BatchNoise, Noise
 from pushforward.spaces import Classes, Pixels, Real
+
+from ..contract.cases import recipe_case
+from ..contract.resume import check_resume, difference, play
 
 G = torch.Generator().manual_seed(0)
 
@@ -83,6 +87,15 @@ def test_the_same_noise_gives_the_same_pictures_and_new_noise_others() -> None:
     data.gather(index, one)
     assert torch.equal(one.normal(3), two.normal(3))
     assert torch.equal(data.conditions(), torch.arange(40))
+
+
+def test_training_on_augmented_pictures_resumes_exactly(tmp_path: Path) -> None:
+    case = recipe_case("vae", "colour", "class")
+    plain = case.data
+    augmented = dataclasses.replace(case, data=lambda: augment(plain(), True, 2))  # type: ignore[arg-type]
+    check_resume(augmented, tmp_path / "a", [1, 3])
+    seen, before = (play(c, tmp_path / c_name) for c, c_name in ((augmented, "b"), (case, "c")))
+    assert difference(seen["final"], before["final"]) is not None
 
 
 def test_only_training_pictures_change_and_the_run_remembers() -> None:
