@@ -272,11 +272,12 @@ class _Finder:
         for format in ("%Y%m%d", "%Y%m"):
             if not np.isnan(dates.parse(texts, format)).any():
                 return self._dates(format)
-        nearly = dates.nearly(texts, np.ones(len(texts)))
+        nearly = dates.nearly(texts, np.ones(len(texts)), least=0.3)
         if nearly:
             raise self._no_date(texts[nearly[1]].as_py(), dates.example(nearly[0]))
         raise InputError(
-            f"{self.where}: column {self.name!r} cannot be datetime: {texts[0].as_py()!r} is no date.",
+            f"{self.where}: column {self.name!r}, data row {pc.index(cells.texts(self.column), texts[0]).as_py() + 1}: "
+            f"{texts[0].as_py()!r} is no date.",
             "Write dates as 2024-12-31 or 2024-12-31 23:59:59.",
         )
 

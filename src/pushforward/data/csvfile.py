@@ -110,7 +110,7 @@ def read(path: Path, options: Options) -> TextTable:
 
 def _utf8(raw: bytes, where: str, encoding: str | None) -> tuple[bytes, list[str]]:
     """The file as UTF-8 without a byte-order mark, and what was detected."""
-    if not raw.strip():
+    if not raw[:SAMPLE].strip() and not raw.strip():
         raise InputError(f"{where} is empty.", "Give a table with at least 3 rows.")
     if encoding is not None:
         return _decoded(raw, where, encoding), []
@@ -120,11 +120,13 @@ def _utf8(raw: bytes, where: str, encoding: str | None) -> tuple[bytes, list[str
         return _decoded(raw, where, "utf-32"), ["encoding: UTF-32"]
     elif raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return _decoded(raw, where, "utf-16"), ["encoding: UTF-16"]
+    elif raw.startswith(b"PK\x03\x04"):
+        raise InputError(f"{where} is a ZIP archive (an Excel file?), not text.", "Save the table as CSV or Parquet.")
     elif b"\0" in (head := raw[:4096]):
         for name, zeros in (("utf-16-le", head[1::2]), ("utf-16-be", head[::2])):
             if zeros.count(0) > 0.4 * len(zeros):
                 return _decoded(raw, where, name), [f"encoding: {name.upper()}"]
-        raise InputError(f"{where} is not text: it holds zero bytes.", "Is it really a CSV file?")
+        raise InputError(f"{where} is not text: it holds zero bytes.", "Save the table as CSV or Parquet.")
     if raw.isascii():
         return raw, []
     try:
@@ -163,6 +165,11 @@ def _decoded(raw: bytes, where: str, encoding: str) -> bytes:
         ) from None
     except (UnicodeError, TypeError, ValueError) as error:
         raise InputError(f"{where}, line 1: not {encoding}: {error}.", "Leave encoding= out.") from None
+    if isinstance(text, str) and b"\n" in raw.rstrip() and "\n" not in text.rstrip():
+        raise InputError(
+            f"{where}, line 1: as {encoding} it has no lines, such as {text[:8]!r}.",
+            "Leave encoding= out to have it detected, or give another.",
+        )
     if not isinstance(text, str):
         raise InputError(f"{where}: {encoding!r} is not an encoding of text.", did_you_mean(encoding, _ENCODINGS))
     return text.lstrip("\ufeff").encode("utf-8", "replace")
@@ -229,17 +236,28 @@ def _separator(text: str, path: Path) -> str:
 def _has_header(records: list[list[Cell]]) -> bool:
     first, body = records[0], records[1:51]
     everything = all(quoted for record in (first, *body) for _, quoted in record)
-    values = [_is_value(text) and (everything or not quoted) for text, quoted in first]
+    kinds = ["" if quoted and not everything else _kind(text) for text, quoted in first]
+    years = []
     for j, (text, _) in enumerate(first):
-        below = [r[j][0] for r in body if j < len(r) and r[j][0].strip() not in numerals.MARKERS]
-        if below and text.strip() not in numerals.MARKERS and not values[j] and all(map(_is_value, below)):
+        cells = [r[j][0] for r in body if j < len(r) and r[j][0].strip() not in numerals.MARKERS]
+        below = {_kind(cell) for cell in cells}
+        if text.strip() not in numerals.MARKERS and len(below) == 1 and "" not in below and kinds[j] not in below:
             return True
-    return not any(values)
+        if _YEAR.fullmatch(text) and cells and not all(_YEAR.fullmatch(cell) for cell in cells):
+            years.append(int(text))
+    if len(years) > 1 and years == sorted(set(years)):  # a column a year
+        return True
+    return not any(kinds)
 
 
-def _is_value(text: str) -> bool:
-    """Whether a cell is a number or a date, which names of columns are not."""
-    return numerals.is_like_number(text) or dates.is_date(text.strip())
+_YEAR = re.compile(r"1[89]\d\d|2[01]\d\d")
+
+
+def _kind(text: str) -> str:
+    """Whether a cell is a number or a date, which names of columns are not: a word, or ""."""
+    if numerals.is_like_number(text):
+        return "number"
+    return "date" if dates.is_date(text.strip()) else ""
 
 
 def _names(first: list[Cell], header: bool, where: str) -> list[str]:

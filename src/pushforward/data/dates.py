@@ -182,15 +182,19 @@ def is_date(text: str) -> bool:
     return 4 <= len(text) <= 40 and bool(_candidates(text))
 
 
-def nearly(texts: pa.Array, counts: np.ndarray) -> tuple[str, int] | None:
-    """A format of nearly all of the texts (weighted by `counts`) and the first that is not in it; None: not dates."""
+def nearly(texts: pa.Array, counts: np.ndarray, least: float = 0.9) -> tuple[str, int] | None:
+    """A format of nearly all of the texts (weighted by `counts`) and the first that is not in it; None: not dates.
+
+    Args:
+        least: the share of texts that have to be in the format.
+    """
     common = [texts[int(i)].as_py() for i in np.argsort(-counts, kind="stable")[:50]]
     candidates = {f for t in common[:8] if len(t) >= 6 for f in _candidates(t)}
     best: tuple[float, str, int] | None = None
     for format in sorted(candidates):
         bad = np.isnan(parse(texts, format))
         share = counts[~bad].sum() / counts.sum()
-        if share >= 0.9 and bad.any() and (best is None or share > best[0]):
+        if share >= least and bad.any() and (best is None or share > best[0]):
             best = (share, format, int(bad.argmax()))
     return None if best is None else best[1:]
 

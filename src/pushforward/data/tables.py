@@ -23,7 +23,7 @@ from .cells import texts
 from .columns import Detected, detect, encode, moments, time_labels
 from .options import Options
 from .source import Rows, Source, number, path_name
-from .splits import Groups
+from .splits import Groups, split_rows
 
 NUMERIC_CLASSES = 20
 """Whole numbers of a table with at most this many distinct values are classes when they are the condition."""
@@ -121,7 +121,8 @@ class TableSource(Source):
         return Groups(codes.astype(np.int64), name, time is not None, labels)
 
     def _detected(self, names: list[str]) -> Rows:
-        self.options.refuse(self.where, "vectors")
+        if self.rows < 3:
+            split_rows(self.rows, where=self.where)  # says what is missing
         table = self.typed([name for name in names if self.options.columns.get(name) != "drop"] or names)
         kinds = {name: kind for name, kind in self.options.columns.items() if name in table.column_names}
         self.found = found = detect(table, kinds, self.where)
