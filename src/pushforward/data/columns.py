@@ -123,7 +123,8 @@ class _Finder:
             kind, order = "constant", None
         pair = ("false", "true") if self.stored == "bool" else words.boolean(known)
         if kind == "boolean" and len(known) > 2:
-            extra = next((k for k in known if k.lower() not in cells.BOOLEAN_WORDS), known[2])
+            strange = [k for k in known if k.lower() not in cells.BOOLEAN_WORDS]
+            extra = strange[0] if len(known) - len(strange) == 2 else known[2]
             raise self._cannot("boolean", names, extra, f"A boolean has two values, and here are {len(known):,}.")
         if kind is None:
             kind = "ordinal" if order else "boolean" if pair else "category"

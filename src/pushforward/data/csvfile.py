@@ -153,25 +153,21 @@ def _utf8(raw: bytes, where: str, encoding: str | None) -> tuple[bytes, list[str
 
 def _decoded(raw: bytes, where: str, encoding: str) -> bytes:
     try:
-        codec = codecs.lookup(encoding)
-        text = codec.decode(raw)[0]
+        known = codecs.lookup(encoding)
     except LookupError:
         raise InputError(f"{where}: unknown encoding {encoding!r}.", did_you_mean(encoding, _ENCODINGS)) from None
+    if not getattr(known, "_is_text_encoding", True):  # base64 and others that Python knows
+        raise InputError(f"{where}: {encoding!r} is not an encoding of text.", did_you_mean(encoding, _ENCODINGS))
+    hint = "Leave encoding= out to have it detected, or give another."
+    try:
+        text = raw.decode(encoding)
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
-        raise InputError(
-            f"{where}, line {line}: byte 0x{raw[error.start]:02x} is not {encoding}.",
-            "Leave encoding= out to have it detected, or give another.",
-        ) from None
-    except (UnicodeError, TypeError, ValueError) as error:
-        raise InputError(f"{where}, line 1: not {encoding}: {error}.", "Leave encoding= out.") from None
-    if isinstance(text, str) and b"\n" in raw.rstrip() and "\n" not in text.rstrip():
-        raise InputError(
-            f"{where}, line 1: as {encoding} it has no lines, such as {text[:8]!r}.",
-            "Leave encoding= out to have it detected, or give another.",
-        )
-    if not isinstance(text, str):
-        raise InputError(f"{where}: {encoding!r} is not an encoding of text.", did_you_mean(encoding, _ENCODINGS))
+        raise InputError(f"{where}, line {line}: byte 0x{raw[error.start]:02x} is not {encoding}.", hint) from None
+    except UnicodeError as error:
+        raise InputError(f"{where}, line 1: not {encoding}: {error}.", hint) from None
+    if b"\n" in raw.rstrip() and "\n" not in text.rstrip():
+        raise InputError(f"{where}, line 1: as {encoding} it has no lines, such as {text[:8]!r}.", hint)
     return text.lstrip("\ufeff").encode("utf-8", "replace")
 
 
