@@ -42,7 +42,9 @@ def cosine(steps: int) -> Tensor:
     first = offset / (1 + offset) * math.pi / 2
     last = math.acos(math.cos(first) * math.sqrt(smallest))
     angle = torch.linspace(first, last, steps + 1, dtype=torch.float64)
-    return 2 * (angle.cos().log() - math.log(math.cos(first)))
+    curve = 2 * (angle.cos().log() - math.log(math.cos(first)))
+    # The two cosines may differ in the last bit, by processor: a signal above 1 has no noise to take the root of.
+    return curve - curve[0]
 
 
 SCHEDULES: dict[str, Callable[[int], Tensor]] = {"linear": linear, "cosine": cosine}
