@@ -60,6 +60,9 @@ class TableSettings(Settings):
     gap: float = Field(
         0.0, ge=0, lt=1, description="share of the interval of a value that is left empty, to keep values apart"
     )
+    fill: Literal["factors", "normal"] = Field(
+        "factors", description="numbers of missing cells: as the rest of the row suggests, or any"
+    )
     dependencies: bool = Field(True, description="look up columns that are functions of another one")
 
 

@@ -42,6 +42,7 @@ class Recipe(Settings):
     source: list[str] = Field(description="papers, with equation numbers where the code follows them")
     settings: dict[str, Any] = Field(default_factory=dict)
     training: dict[str, Any] = Field(default_factory=dict)
+    tables: dict[str, Any] = Field(default_factory=dict, description="settings and training over these, for tables")
 
 
 @dataclass(frozen=True)
@@ -91,10 +92,11 @@ def model_class(name: str) -> type[GenerativeModel]:
     return cls
 
 
-def resolve(name: str, overrides: Mapping[str, Any] | None = None) -> Config:
+def resolve(name: str, overrides: Mapping[str, Any] | None = None, space: Space | None = None) -> Config:
     """The recipe with overrides laid on it, validated.
 
     `overrides`: nested mapping; what is under "training" goes to the engine, everything else to the model.
+    `space`: of the data, where it is known: a recipe may have other defaults for tables.
 
     Raises:
         InputError: unknown model or option, bad value.
@@ -106,8 +108,9 @@ def resolve(name: str, overrides: Mapping[str, Any] | None = None) -> Config:
             raise InputError(
                 f"{group} = {overrides[group]!r}: {group} is a group of options.", f"Example: {group}.NAME=..."
             )
-    training = merge(r.training, overrides.pop("training", {}) or {})
-    settings = merge(r.settings, overrides.pop("model", {}) or {})
+    special = r.tables if getattr(space, "kind", None) == "table" else {}
+    training = merge(merge(r.training, special.get("training", {})), overrides.pop("training", {}) or {})
+    settings = merge(merge(r.settings, special.get("settings", {})), overrides.pop("model", {}) or {})
     return Config(
         name,
         validate(model_class(name).Settings, merge(settings, overrides), name),
@@ -145,7 +148,7 @@ def build(
     Raises:
         InputError: unknown names, bad settings, or a space that this model cannot be brought to.
     """
-    return build_from(resolve(name, overrides), space, condition_space, networks)
+    return build_from(resolve(name, overrides, space), space, condition_space, networks)
 
 
 def build_from(
@@ -199,8 +202,12 @@ def models(name: str | None = None) -> list[dict[str, Any]]:
 
 def suggest(space: Space, rows: int) -> tuple[str, str]:
     """A first model for `rows` training examples of a space, and why."""
-    from .spaces import Real, Sphere, Tokens, Torus
+    from .spaces import Real, Sphere, Table, Tokens, Torus
 
+    if isinstance(space, Table):
+        if rows < 1000:
+            return "gmm", f"{rows} training rows are few: a mixture of Gaussians is exact and overfits least"
+        return "flow-matching", "a table: flow matching keeps best how columns depend on each other (gmm is quicker)"
     if isinstance(space, Tokens):
         return "vae", "tokens: the model that takes them as they are"
     if isinstance(space, Sphere | Torus):

@@ -17,7 +17,7 @@ from pushforward import registry
 from pushforward.config import TrainingSettings
 from pushforward.dataset import Dataset, Unpaired
 from pushforward.model import GenerativeModel
-from pushforward.spaces import Classes, Pixels, Real, Space, Sphere, Tokens
+from pushforward.spaces import Classes, Column, Pixels, Real, Space, Sphere, Table, Tokens
 from pushforward.training import Engine
 
 from . import probes, probes_discrete
@@ -133,7 +133,31 @@ PROBES = [
 
 # ---------------------------------------------------------------------------------- recipes
 
+MIXED = Table(
+    (
+        Column("height", "continuous", low=100.0, high=250.0),
+        Column("children", "integer", low=0.0, high=9.0, step=1.0, missing=True, stored="int64"),
+        Column("city", "category", ("Lima", "Oslo", "Rome", "Zürich"), missing=True, stored="string"),
+        Column("smoker", "boolean", ("no", "yes"), stored="string"),
+        Column("planet", "constant", ("earth",), stored="string"),
+    )
+)
+
+
+def tables(n: int, seed: int = 0) -> Tensor:
+    """Rows of `MIXED`: columns that depend on each other, and a fifth of the cells missing where they may be."""
+    g = torch.Generator().manual_seed(seed)
+    u = torch.rand(n, 6, generator=g, dtype=torch.float64)
+    city = (4 * u[:, 0]).floor()
+    height = 150 + 10 * city + 8 * torch.randn(n, generator=g, dtype=torch.float64)
+    children = (5 * u[:, 1] * u[:, 2]).floor() + city
+    x = torch.stack([height, children, city, (u[:, 3] < 0.2 + 0.2 * city).double(), torch.zeros(n)], 1)
+    x[:, 1:3] = torch.where(u[:, 4:6] < 0.2, torch.nan, x[:, 1:3])
+    return x
+
+
 KINDS: dict[str, Space] = {
+    "table": MIXED,
     "vector": Real((2,)),
     "number": Real((1,)),
     "grey": Pixels(1, 8, 8),
@@ -183,12 +207,15 @@ def small(settings: type[BaseModel], prefix: str = "") -> dict[str, Any]:
 
 def recipe_data(kind: str, condition: str, n: int = 48, seed: int = 0) -> Dataset:
     space, given = KINDS[kind], CONDITIONS[condition]
-    x = images(n, space.shape[0], seed) if isinstance(space, Pixels) else vectors(n, space.shape[0], seed)
+    if isinstance(space, Table):
+        x = tables(n, seed)
+    else:
+        x = images(n, space.shape[0], seed) if isinstance(space, Pixels) else vectors(n, space.shape[0], seed)
     c: Tensor | None = None
     if isinstance(given, Classes):
         c = torch.tensor([0, 1, 2, 1, 1, 2])[torch.arange(n) % 6]
     elif given is not None:
-        c = 10 + x.float().flatten(1).mean(1, keepdim=True) * torch.tensor([1.0, -0.1]) + _normal(n, 2, seed=seed + 3)
+        c = 10 + x.float().nan_to_num(0.0).flatten(1).mean(1, keepdim=True) * torch.tensor([1.0, -0.1]) + _normal(n, 2, seed=seed + 3)
     return Dataset(x, c, space=space, condition_space=given)
 
 

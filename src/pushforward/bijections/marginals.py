@@ -213,7 +213,7 @@ class Marginals(Resizable):
     # ------------------------------------------------------------------------------ the transform
 
     def interval(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Of numbers x (C, n): F(x-), F(x+), log f(x), s(x) where the column has a density alone (else NaN), atom or not.
+        """Of numbers x (C, n): F(x-), F(x+), log f(x), s(x) where a column has a density alone (else NaN), atom or not.
 
         For a rounded column F is taken at the edges of the cell, so that log f is the log-probability of the value.
         """
@@ -242,14 +242,14 @@ class Marginals(Resizable):
         pure = (half == 0) & (self.cumulative[:, -1:] == 0)
         return low, high, log_f, torch.where(pure, s_low, torch.nan), atom
 
-    def forward(self, x: Tensor, v: Tensor, gap: float = 0.0) -> tuple[Tensor, Tensor]:
-        r"""z (n, C) of numbers x (n, C) with uniforms v (n, C), and :math:`\log \mathcal{N}(z) - \log q(z | x)`, (n, C).
+    def forward(self, x: Tensor, v: Tensor, gap: Tensor) -> tuple[Tensor, Tensor]:
+        r"""z (n, C) of numbers x (n, C) with uniforms v (n, C), and :math:`\log \mathcal{N}(z) - \log q(z \mid x)`.
 
-        That is log f(x) without `gap`, the share of an atom's interval that is left empty, half at either end: a
-        model of z then need not be exact at the borders, and the bound is tight once it has learned where they are.
+        That is log f(x) where the `gap` (C,) is 0. It is the share of an atom's interval that is left empty, half at
+        either end: a model of z then need not be exact at borders, and the bound is tight once it has learned them.
         """
         low, high, log_f, direct, atom = self.interval(x.T)
-        inner = torch.where(atom, 1.0 - gap, 1.0)
+        inner = torch.where(atom, 1.0 - gap[:, None], 1.0)
         log_f = log_f + inner.log()
         u = (low + (0.5 + (v.T - 0.5) * inner) * (high - low)).clamp(_EDGE, 1 - _EDGE)
         z = torch.where(direct.isnan(), torch.special.ndtri(u), direct)

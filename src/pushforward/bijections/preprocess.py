@@ -34,13 +34,16 @@ class Preprocess(Resizable):
         fitted: whether `fit` has something to learn.
     """
 
-    bound: Bound | None = "exact"
     stochastic: bool = False
     fitted: bool = False
 
     def __init__(self, space: Space, codomain: Space):
         super().__init__()
         self.space, self.codomain = space, codomain
+
+    @property
+    def bound(self) -> Bound | None:
+        return "exact"
 
     def fit(self, data: Dataset) -> None:
         """Learn statistics from training data only."""

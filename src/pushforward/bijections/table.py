@@ -13,8 +13,8 @@ p(z) that has learned nothing, N(0, I), the bound is the exact likelihood of ind
   sec. 3 and app. A), K numbers each. Here q is an exponential race: clocks :math:`E_k \sim \mathrm{Exp}(1)`, the
   category is :math:`\arg\min_k E_k / f_k`, and :math:`z_k = \Phi^{-1}(e^{-E_k})`. Given the winner, its clock's time
   is :math:`t \sim \mathrm{Exp}(1)` and the others come after it, :math:`E_k = f_k t + \mathrm{Exp}(1)`, so q is exact.
-* A missing cell is an event with a number of its own; the cell's other numbers are then drawn from N(0, 1), whose
-  density is subtracted (variational augmentation).
+* A missing cell is an event with a number of its own; the cell's other numbers are then drawn as the rest of the row
+  suggests, and the density of that draw is subtracted (variational augmentation, `fill`).
 * A column that is a function of another one is looked up in it and has no numbers of its own while that one is known.
 """
 
@@ -32,6 +32,7 @@ from ..likelihood import Bound
 from ..noise import Noise
 from ..spaces import Column, Real, Table
 from .dependencies import Dependency, find_dependencies
+from .fill import FactorFill
 from .marginals import Marginals, categorical_marginal, fit_marginal
 from .preprocess import Preprocess
 from .seriation import seriate
@@ -61,10 +62,10 @@ class TablePreprocess(Preprocess):
         layout = _Layout(space.columns, settings)
         super().__init__(space, Real((layout.size,)))
         self.layout = layout
-        only_densities = all(c.is_density and not c.missing for c in space.columns if c.kind != "constant")
-        self.bound: Bound = "exact" if only_densities else "lower"
         self.marginals = Marginals()
         self.register_buffer("log_frequency", torch.zeros(layout.clocks, dtype=torch.float64))
+        fills = self.settings.fill == "factors" and any(c.missing for c in space.columns) and len(layout.cell) > 1
+        self.fill = FactorFill(len(layout.cell)) if fills else None
         c = len(space.columns)
         # position[j, k]: where value k of category j stands; value is its inverse.
         self.register_buffer("position", torch.zeros((c, 1), dtype=torch.float64))
@@ -73,6 +74,13 @@ class TablePreprocess(Preprocess):
         self.register_buffer("parent", torch.full((c,), -1))
         for name in ("keys", "lookup", "rows"):
             self.register_buffer(name, torch.zeros((c, 1), dtype=torch.float64))
+
+    @property
+    def bound(self) -> Bound:
+        """ "exact" when all numbers are densities without spikes: then nothing is drawn."""
+        columns = [c for c in self.space.columns if c.kind != "constant"]  # type: ignore[attr-defined]
+        spikes = bool((self.marginals.cumulative[:, -1:] > 0).any())
+        return "exact" if all(c.is_density and not c.missing for c in columns) and not spikes else "lower"
 
     # ------------------------------------------------------------------------------ fitting
 
@@ -103,6 +111,11 @@ class TablePreprocess(Preprocess):
             frequency = (np.bincount(known, minlength=k) + 0.5) / (len(known) + 0.5 * k)
             self.log_frequency[start : start + k] = torch.from_numpy(np.log(frequency))
         self._set_dependencies(find_dependencies(x) if self.settings.dependencies else [])
+        if self.fill is not None:
+            index = index[: 1 << 15]
+            z, idle, _ = self._cells(torch.from_numpy(x[: len(index)]).to(index.device), Noise.of(0, 95, index=index))
+            cells = self.layout.cell.to(index.device)
+            self.fill.fit(z[:, cells], ~idle[:, cells])
 
     def _set_order(self, x: np.ndarray) -> None:
         """Where each value of a category with an interval stands among the others: alike next to alike."""
@@ -141,10 +154,23 @@ class TablePreprocess(Preprocess):
 
     def forward(self, x: Tensor, noise: Noise | None) -> tuple[Tensor, Tensor]:
         x = x.double()
+        z, idle, log_f = self._cells(x, noise)
+        log_q = 0.5 * (z.square() + _LOG_2PI)
+        if self.fill is None:
+            return z.to(self.codomain.dtype), log_f + log_q.sum(1)
+        # Idle numbers are standard normals so far, which drive the draw given the rest of the row.
+        cells = self.layout.cell.to(x.device)
+        factors = None if noise is None else noise.normal(self.fill.factors, dtype=torch.float64).to(x.device)
+        own, waiting = z[:, cells], idle[:, cells]
+        filled, log_fill = self.fill(torch.where(waiting, 0.0, own), waiting, factors, own)
+        z = z.index_copy(1, cells, filled)
+        return z.to(self.codomain.dtype), log_f + log_q.masked_fill(idle, 0.0).sum(1) - log_fill
+
+    def _cells(self, x: Tensor, noise: Noise | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Numbers z (n, D), N(0, 1) where `idle` (n, D): their cell is missing or decided by another; sum of log f."""
         n, layout = len(x), self.layout
         absent = torch.isnan(x)
         log_f = torch.zeros(n, dtype=torch.float64, device=x.device)
-        # Cells whose numbers say nothing: missing ones, and those that another column decides.
         idle = absent
         for child in self.derived():
             value, rows = self._looked_up(child, x[:, self.parent[child]])
@@ -155,31 +181,32 @@ class TablePreprocess(Preprocess):
             agrees = value == x[:, child]
             each = torch.where(agrees, (1 - slip).log(), slip.log() + self.log_marginal(child, x[:, child]))
             log_f = log_f + torch.where(decided, each, 0.0)
-        parts = []
+        parts, waits = [], []
         if layout.intervals:
             v = self._uniform(noise, n, len(layout.intervals), x)
             column, event = layout.interval_column.to(x.device), layout.interval_missing.to(x.device)
             values = torch.where(event, absent[:, column].double(), self._ordered(x, self.position)[:, column])
-            z, each = self.marginals(values, v, self.settings.gap)
-            # What an idle cell's number would be is anybody's guess: N(0, 1), from the same uniform.
-            fill = idle[:, column] & ~event
-            z = torch.where(fill, torch.special.ndtri(v.clamp(1e-15, 1 - 1e-15)), z)
-            log_f = log_f + each.masked_fill(fill, 0.0).sum(1)
+            # An event that is independent of everything else is N(0, 1) as long as it has no gap.
+            gap = torch.where(event, 0.0, self.settings.gap).double()
+            z, each = self.marginals(values, v, gap)
+            waiting = idle[:, column] & ~event
+            z = torch.where(waiting, torch.special.ndtri(v.clamp(1e-15, 1 - 1e-15)), z)
+            log_f = log_f + each.masked_fill(waiting, 0.0).sum(1)
             parts.append(z)
+            waits.append(waiting)
         if layout.clocks:
             column = layout.clock_column.to(x.device)
             u = self._uniform(noise, n, layout.clocks, x)
             t = -self._uniform(noise, n, len(layout.categories), x).log()[:, layout.clock_group.to(x.device)]
-            fill = idle[:, column]
+            waiting = idle[:, column]
             wins = x[:, column] == layout.clock_value.to(x.device)
             # e^-E: the winner's clock shows f t, the others f t + Exp(1).
             race = torch.exp(-self.log_frequency.exp() * t) * torch.where(wins, 1.0, u)
-            z = torch.special.ndtri(torch.where(fill, u, race).clamp(1e-300, 1 - 2.0**-53))
-            log_f = log_f + torch.where(wins & ~fill, self.log_frequency, 0.0).sum(1)
+            z = torch.special.ndtri(torch.where(waiting, u, race).clamp(1e-300, 1 - 2.0**-53))
+            log_f = log_f + torch.where(wins & ~waiting, self.log_frequency, 0.0).sum(1)
             parts.append(z)
-        z = torch.cat(parts, 1)
-        log_det = log_f + 0.5 * (z.square() + _LOG_2PI).sum(1)
-        return z.to(self.codomain.dtype), log_det
+            waits.append(waiting)
+        return torch.cat(parts, 1), torch.cat(waits, 1), log_f
 
     def _ordered(self, x: Tensor, table: Tensor) -> Tensor:
         """x (n, C) with the values of categories that have intervals looked up in `table`; missing cells 0."""
@@ -244,6 +271,7 @@ class _Layout:
     """Which numbers belong to which column.
 
     Attributes:
+        cell: numbers that stand for a cell's value (the others stand for the event that it is missing).
         intervals: (column, whether it is the event that the cell is missing), one number each, first.
         categories: (column, first clock, clocks), after them. size: numbers in all; clocks: of all categories.
         interval_column, interval_missing, clock_column, clock_value, clock_group: the same as tensors.
@@ -268,6 +296,8 @@ class _Layout:
         self.size = len(self.intervals) + self.clocks
         ordered = [j for j, event in self.intervals if columns[j].kind == "category" and not event]
         self.ordered = torch.tensor(ordered, dtype=torch.int64)
+        kinds = [not event for _, event in self.intervals] + [True] * self.clocks
+        self.cell = torch.tensor([i for i, own in enumerate(kinds) if own], dtype=torch.int64)
         self.interval_column = torch.tensor([j for j, _ in self.intervals], dtype=torch.int64)
         self.interval_missing = torch.tensor([m for _, m in self.intervals], dtype=torch.bool)
         self.clock_column = torch.tensor([j for j, _, k in self.categories for _ in range(k)], dtype=torch.int64)

@@ -7,6 +7,7 @@ user's types, and log-determinants are added to likelihoods. The likelihood is e
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -74,6 +75,12 @@ class Adapted(GenerativeModel):
         return self.preprocess_data.inverse(self.core.draw(noise, self._condition(condition), **options))
 
     def density(self, x: Any, condition: Any, noise: Noise, dequantization_draws: int = 1, **options: Any) -> LogProb:
+        r"""The core's likelihood with the log-determinant of the preprocessing.
+
+        Several `dequantization_draws` K give the importance-weighted bound
+        :math:`\log \frac1K \sum_k p(z_k) / q(z_k \mid x)` (Burda et al. 2016, arXiv:1509.00519,
+        eq. 8), which rises to log p(x) with K.
+        """
         pre = self.preprocess_data
         if pre.bound is None:
             raise DensityUnavailable(
@@ -84,20 +91,23 @@ class Adapted(GenerativeModel):
             raise InputError(f"dequantization_draws is {dequantization_draws}.", "It must be at least 1.")
         condition = self._condition(condition)
         parts = []
-        for _ in range(dequantization_draws):
+        for _ in range(dequantization_draws if pre.bound == "lower" else 1):
             z, log_det = self._data(x, noise)
             part = self.core.density(z, condition, noise, **options)
             parts.append(replace(part, values=part.values + log_det))
-        first = parts[0]
+        first, k = parts[0], len(parts)
         values = torch.stack([p.values for p in parts])
         error, draws = first.standard_error, first.draws
-        if len(parts) > 1:
-            error, draws = values.std(0) / len(parts) ** 0.5, len(parts) * (first.draws or 1)
-        elif pre.stochastic:
+        if k > 1:
+            # Of the log of a mean, by the delta method: from the spread of the weights.
+            share = values.softmax(0).square().sum(0)
+            error, draws = ((share - 1 / k).clamp_min(0) * (k / (k - 1))).sqrt(), k * (first.draws or 1)
+        elif pre.bound == "lower":
             draws = first.draws or 1
         bound = first.bound if pre.bound == "exact" else "lower"
         terms = {**first.terms, "preprocessing": log_det} if len(parts) == 1 else {}
-        return replace(first, values=values.mean(0), bound=bound, standard_error=error, draws=draws, terms=terms)
+        values = values.logsumexp(0) - math.log(k)
+        return replace(first, values=values, bound=bound, standard_error=error, draws=draws, terms=terms)
 
     def infer(self, x: Any, condition: Any, noise: Noise | None) -> Any:
         z, _ = self._data(x, noise)

@@ -170,7 +170,7 @@ def run_fit(
             base = model.config or Config("custom", type(model).Settings(), TrainingSettings())
             config = Config(base.model, base.settings, training_with(base.training, over.get("training", {})))
         else:
-            config = resolve(model, over)
+            config = resolve(model, over, data.space)
         if epochs is not None:
             config = with_training(config, steps=epochs_to_steps(epochs, data, config.training))
         if out is not None and config.model == "custom":

@@ -60,7 +60,7 @@ def dry_run(
     if model is None:
         model, _ = choose_model(data)
     over = merge(settings or {}, {"training": {k: v for k, v in {**training, "steps": steps}.items() if v is not None}})
-    config = resolve(model, over)
+    config = resolve(model, over, data.space)
     if epochs is not None:
         config = with_training(config, steps=epochs_to_steps(epochs, data, config.training))
     built = build_for(model, config, data, networks, None).to(choose_device(config.training.device))
