@@ -49,6 +49,9 @@ def same(a: Data, b: Data) -> bool:
         {"condition": "k"},
         {"condition": "a,b", "split_seed": 5},
         {"validation": 0.3, "test": 0.2},
+        {"columns": {"k": "category"}, "missing": False},
+        {"columns": {"k": "drop"}, "split_by": "k"},
+        {"split_time": "a", "separator": ",", "encoding": "utf-8", "decimal": "."},
     ],
 )
 def test_source_and_options_reload_the_same_data(table: Path, options: dict) -> None:
@@ -74,8 +77,9 @@ def test_describe_is_json_and_spaces_come_back(table: Path) -> None:
     assert Space.from_json(described["space"]) == data.space
     assert Space.from_json(described["condition_space"]) == data.condition_space
     assert described["sizes"] == {"train": 40, "validation": 5, "test": 5}
-    assert data.name == "my-table" and "50" in data.notes[0]
-    assert repr(data) == "Data(my-table: 2 real numbers given 4 classes (0, 1, 2, 3), 40 + 5 + 5 rows)"
+    assert data.name == "my-table" and data.notes[0] == "50 rows, 2 columns: 2 continuous"
+    known = "tables of 2 columns (2 continuous) given 4 classes (0, 1, 2, 3)"
+    assert repr(data) == f"Data(my-table: {known}, 40 + 5 + 5 rows)"
 
 
 def test_the_hash_sees_values_types_shapes_order_and_conditions() -> None:
@@ -89,13 +93,24 @@ def test_the_hash_sees_values_types_shapes_order_and_conditions() -> None:
     assert load(x, split_seed=9).hash == hashes[0] and load(x.copy(order="F")).hash == hashes[0]
 
 
+def test_the_hash_of_a_table_sees_names_and_categories(table: Path, tmp_path: Path) -> None:
+    text = table.read_text()
+    variants = [text, text.replace("a,b,k", "a,c,k"), text.replace(",3\n", ",7\n"), text.replace("\n0", "\n1", 1)]
+    hashes = []
+    for i, variant in enumerate(variants):
+        (tmp_path / f"{i}.csv").write_text(variant)
+        hashes.append(load(tmp_path / f"{i}.csv", columns={"k": "category"}).hash)
+    assert len(set(hashes)) == len([v for i, v in enumerate(variants) if v not in variants[:i]])
+    assert load(table, columns={"k": "category"}, split_by="k").hash == hashes[0]
+
+
 def test_missing_files_suggest_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "flood.csv").write_text("a\n1\n2\n3\n")
     monkeypatch.chdir(tmp_path)
     for name, hint in (("fload.csv", "flood.csv"), ("flood", "flood.csv"), ("rnig", "ring"), ("digit", "digits")):
         with pytest.raises(InputError, match=f"Did you mean {hint}"):
             load(name)
-    with pytest.raises(InputError, match="built-in: ring, grid, moons, digits"):
+    with pytest.raises(InputError, match="built-in: ring"):
         load("/nowhere/at/all.csv")
     with pytest.raises(InputError, match="unknown option 'std'"):
         load("flood.csv", std=3)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from pushforward.data import load, read_like, write_samples
 from pushforward.errors import InputError
-from pushforward.spaces import Classes, Pixels, Real
+from pushforward.spaces import Classes, Pixels, Real, Table
 
 RNG = np.random.default_rng(0)
 FRAME = pd.DataFrame({"a": np.arange(6.0), "b": np.arange(6.0) ** 2, "c": -np.arange(6.0)})
@@ -41,6 +41,95 @@ def test_without_names_the_position_counts(tmp_path: Path) -> None:
     assert torch.equal(read_like(expected.numpy(), ABC)[0], expected)
     with pytest.raises(InputError, match="3 columns, the model has 2"):
         read_like(tmp_path / "h.csv", Real((2,), names=("u", "v")))
+
+
+MIXED = pd.DataFrame(
+    {
+        "n": [1, 2, 5, 7] * 3,
+        "x": [0.5, None, -3.25, 8.1] * 3,
+        "c": ["red", "blue", "green", "red"] * 3,
+        "zip": ["007", "10", "0010", "10"] * 3,
+        "ok": ["no", "yes", "yes", "no"] * 3,
+        "day": ["31.12.2020", "01.02.2021", "01.02.2021", "05.06.2022"] * 3,
+        "when": pd.to_datetime(["2020-01-01", "2020-01-02", "2020-01-04", "2021-01-01"] * 3),
+    }
+)
+
+
+def mixed() -> Table:
+    space = load(MIXED).space
+    assert isinstance(space, Table)
+    return space
+
+
+def test_tables_are_read_by_the_models_columns(tmp_path: Path) -> None:
+    space = mixed()
+    expected, _ = read_like(MIXED, space)
+    assert expected.shape == (12, 7) and expected.dtype == torch.float64
+    new = MIXED[::-1][["zip", "when", "c", "x", "day", "n", "ok"]].assign(id=range(12), note="unknown to the model")
+    new.to_csv(tmp_path / "t.csv", index=False)
+    new.to_parquet(tmp_path / "t.parquet")
+    (tmp_path / "t.tsv").write_text(new.to_csv(index=False, sep="\t", decimal=","))
+    for source in (new, tmp_path / "t.csv", tmp_path / "t.parquet", tmp_path / "t.tsv"):
+        x, _ = read_like(source, space)
+        assert torch.equal(x.flip(0).nan_to_num(-1), expected.nan_to_num(-1)), source
+    one = MIXED[:1].assign(zip="10", n=1000, x=-1e9)  # numbers out of the range are allowed
+    x, _ = read_like(one, space)
+    assert x[0, :2].tolist() == [1000, -1e9] and x[0, 3] == space.columns[3].categories.index("10")
+
+
+def test_what_is_written_in_another_way_is_the_same(tmp_path: Path) -> None:
+    space = load(
+        pd.DataFrame({"ok": ["No", "Yes", "Yes"], "k": [1.0, 2.0, 1.5], "x": [1, 2, 3]}), columns="k=category"
+    ).space
+    for ok in (["No", "Yes", "Yes"], ["no", "yes", "yes"], ["false", "true", "TRUE"], [False, True, True], [0, 1, 1]):
+        new = pd.DataFrame({"ok": ok, "k": ["1", "2.0", "1.50"], "x": ["1", "2", "3"]})
+        new.to_csv(tmp_path / "t.csv", index=False)
+        for source in (new, tmp_path / "t.csv"):
+            assert read_like(source, space)[0].tolist() == [[0, 0, 1], [1, 2, 2], [1, 1, 3]]
+
+
+def with_cell(column: str, value: object) -> pd.DataFrame:
+    return MIXED.astype({column: object}).assign(**{column: [*MIXED[column][:4], value, *MIXED[column][5:]]})
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (with_cell("c", "rde"), r"column 'c', data row 5: 'rde' is not one of its 3 known values. Did you mean red"),
+        (with_cell("zip", "7"), r"column 'zip', data row 5: '7' is not one of its 3 known values"),
+        (with_cell("ok", "maybe"), r"column 'ok', data row 5: 'maybe'.*no, yes"),
+        (with_cell("n", "many"), r"column 'n', data row 5: 'many' is not a number"),
+        (with_cell("n", np.inf), r"column 'n', data row 5: the value is inf"),
+        (with_cell("n", None), r"column 'n', data row 5: the value is missing .1 of 12 rows.*no cell of this column"),
+        (with_cell("c", None), r"column 'c', data row 5: the value is missing"),
+        (with_cell("day", "2020-13-01"), r"column 'day', data row 5: '2020-13-01' is not a date.*such as 31.12.2024"),
+        (MIXED.rename(columns={"zip": "zpi"}), r"lacks 'zip'.*n, x, c, zip, ok, day, when. Did you mean zpi"),
+        (MIXED.drop(columns=["x", "c"]), r"lacks 'x', 'c'"),
+    ],
+)
+def test_cells_that_the_model_does_not_know(source: pd.DataFrame, message: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=message):
+        read_like(source.astype({"n": "string"}), mixed())  # a frame of text and numbers in one column is none
+    source.to_csv(tmp_path / "new.csv", index=False)
+    with pytest.raises(InputError, match=r"new\.csv.*" + message):
+        read_like(tmp_path / "new.csv", mixed())
+
+
+def test_blanks_are_allowed_on_request() -> None:
+    gaps = with_cell("n", None)
+    x, _ = read_like(gaps, mixed(), blanks=True)
+    assert torch.isnan(x[:, 0]).nonzero()[:, 0].tolist() == [4]
+
+
+def test_a_class_beside_a_table_is_found_by_its_labels() -> None:
+    data = load(MIXED, condition="c")
+    new = MIXED.assign(id=[f"u{i}" for i in range(12)])
+    x, c = read_like(new, data.space, data.condition_space)
+    assert isinstance(data.condition_space, Classes) and c is not None and x.shape == (12, 6)
+    assert [data.condition_space.names[i] for i in c] == MIXED["c"].tolist()
+    with pytest.raises(InputError, match=r"which column is it.*id, group"):
+        read_like(new.drop(columns="c").assign(group=1), data.space, data.condition_space)
 
 
 def test_one_row_is_enough_here() -> None:

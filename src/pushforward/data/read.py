@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from ..spaces import Real, Space
+from ..spaces import Classes, Real, Space, Table
 from .builtin import is_builtin
 from .conditions import choose, encode_like
 from .data import open_source
@@ -30,11 +31,12 @@ def read_like(
     preference: Preference = "all",
     fit: str = "crop",
     labels: str | None = None,
+    blanks: bool = False,
 ) -> tuple[Tensor, Tensor | None]:
     """Rows of `source` in the space of a model, (n, *space.shape), and their conditions if it is conditional.
 
-    Columns are matched by name, in any order. Picture files are scaled and cropped as in training; arrays must have
-    the model's size. Classes are matched by the model's own labels.
+    Columns are matched by name, in any order; what else a table has is left aside. Picture files are scaled and
+    cropped as in training; arrays must have the model's size. Classes are matched by the model's own labels.
 
     Args:
         source: as in `load`; also one picture file. space, condition_space: the model's.
@@ -42,11 +44,14 @@ def read_like(
         preference: "all" rows in their order (of a built-in: its test part), or one part of the default split.
         fit: how picture files of another shape are made to fit; a model's space does not say how its own were.
         labels: a CSV file of names and labels of a folder of pictures.
+        blanks: cells of a table may be missing (NaN) in every column, also where the model's data had none.
 
     Raises:
-        InputError: the source cannot be read, or is not of the model's kind: missing and extra columns, another
-            size, unknown labels, values out of range.
+        InputError: the source cannot be read, or is not of the model's kind: missing columns, another size, unknown
+            labels and categories, missing cells, values out of range.
     """
+    if blanks and isinstance(space, Table):
+        space = Table(tuple(replace(column, missing=True) for column in space.columns))
     builtin = isinstance(source, str) and is_builtin(source)
     asked = {} if builtin else {"fit": fit, "labels": labels}
     options = Options.of(memory_budget=1 << 62, **asked)
@@ -94,7 +99,7 @@ def _condition_columns(
 ) -> tuple[str, ...]:
     """The columns of the condition. For an unconditional model these are left out of the data when named."""
     free = [name for name in opened.columns if name not in getattr(space, "names", ())]
-    obvious = tuple(free) if isinstance(space, Real) and space.names else opened.obvious
+    obvious = tuple(free) if isinstance(space, (Real, Table)) and space.names else opened.obvious
     columns = list(opened.columns)
     if condition_space is None:
         return choose(condition, columns, obvious, opened.where) if condition else ()
@@ -104,6 +109,8 @@ def _condition_columns(
             return opened.chosen
         if isinstance(condition_space, Real) and wanted and set(wanted) <= set(columns):
             return tuple(wanted)
+        if len(obvious) > 1 and isinstance(condition_space, Classes) and isinstance(space, Table):
+            obvious = tuple(name for name in obvious if _fits(opened, name, condition_space)) or obvious
         if len(obvious) != 1:
             raise InputError(
                 f"{opened.where}: the model is conditional on {condition_space.describe()}; which column is it? "
@@ -112,3 +119,12 @@ def _condition_columns(
             )
         return obvious
     return choose(condition, columns, obvious, opened.where)
+
+
+def _fits(opened: Source, name: str, classes: Classes) -> bool:
+    """Whether a column holds these classes and nothing else."""
+    try:
+        encode_like(opened.columns, (name,), classes, opened.where)
+    except InputError:
+        return False
+    return True
