@@ -1,0 +1,1 @@
+"""Tables given some of their cells: samples of an event, blanks filled, and which cells make a row unlikely."""
