@@ -97,7 +97,7 @@ def same(a: np.ndarray, b: np.ndarray) -> bool:
 def values(column: Column) -> list[Any]:
     """The categories; of numbers (0.00 and 0 are the same) their values."""
     try:
-        return [float(c) for c in column.categories]
+        return [repr(float(c)) for c in column.categories]
     except ValueError:
         return list(column.categories)
 

@@ -6,14 +6,15 @@ import hashlib
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given as examples
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from pushforward.data import splits
-from pushforward.data.splits import View, part, shuffled, split_rows
+from pushforward.data import load, splits
+from pushforward.data.splits import Groups, View, part, shuffled, split_rows
 from pushforward.dataset import Dataset
 from pushforward.errors import InputError
 from pushforward.noise import Noise
@@ -68,6 +69,76 @@ def test_too_few_rows(n: int) -> None:
 def test_bad_fractions(options: dict) -> None:
     with pytest.raises(InputError, match="Fractions"):
         split_rows(100, **options)
+
+
+@settings(max_examples=60, deadline=None)
+@examples(st.lists(st.integers(0, 12), min_size=3, max_size=200), st.integers(0, 99), st.floats(0.02, 0.45))
+def test_whole_groups_go_to_one_part(names: list[int], seed: int, share: float) -> None:
+    _, codes = np.unique(names, return_inverse=True)
+    if codes.max() < 2:
+        with pytest.raises(InputError, match=r"'who' has .* different group.*at least 3"):
+            split_rows(len(codes), seed, groups=Groups(codes, "who"))
+        return
+    parts, account = split_rows(len(codes), seed, share, share, groups=Groups(codes, "who"))
+    assert torch.equal(torch.cat(list(parts.values())).sort().values, torch.arange(len(codes)))
+    own = {name: set(codes[index.numpy()].tolist()) for name, index in parts.items()}
+    assert all(own.values()) and sum(len(groups) for groups in own.values()) == codes.max() + 1
+    assert account["split_by"] == "who" and account["groups"] == {name: len(own[name]) for name in account["groups"]}
+    again, _ = split_rows(len(codes), seed, share, share, groups=Groups(codes, "who"))
+    assert all(torch.equal(parts[name], again[name]) for name in parts)
+
+
+def test_many_small_groups_fill_the_fractions() -> None:
+    codes = np.arange(3000) // 3
+    parts, _ = split_rows(3000, groups=Groups(codes, "who"))
+    assert 297 <= len(parts["test"]) <= 300 and 297 <= len(parts["validation"]) <= 300
+    giant = np.minimum(codes, 100)  # one group of 2,700 rows, a hundred of 3: the giant is trained on
+    parts, _ = split_rows(3000, validation=0.04, test=0.04, groups=Groups(giant, "who"))
+    assert 100 in giant[parts["train"].numpy()] and 117 <= len(parts["test"]) <= 120
+
+
+@settings(max_examples=60, deadline=None)
+@examples(st.lists(st.integers(0, 30), min_size=3, max_size=200), st.floats(0.02, 0.45))
+def test_time_puts_the_latest_rows_last(moments: list[int], share: float) -> None:
+    times, codes = np.unique(moments, return_inverse=True)
+    groups = Groups(codes, "when", by_time=True, labels=tuple(map(str, times)))
+    if len(times) < 3:
+        with pytest.raises(InputError, match=r"'when' has .* different time.*at least 3"):
+            split_rows(len(codes), groups=groups)
+        return
+    parts, account = split_rows(len(codes), 0, share, share, groups=groups)
+    at = {name: np.array(moments)[index.numpy()] for name, index in parts.items()}
+    assert at["train"].max() < at["validation"].min() and at["validation"].max() < at["test"].min()
+    assert account["from"] == {name: str(at[name].min()) for name in ("validation", "test")}
+    assert account["split_time"] == "when" and account["test"] == len(at["test"])
+
+
+def test_distinct_times_give_the_fractions_asked_for() -> None:
+    codes = torch.randperm(1000, generator=torch.Generator().manual_seed(0)).numpy()
+    parts, _ = split_rows(1000, groups=Groups(codes, "t", True, tuple(map(str, range(1000)))))
+    assert set(codes[parts["test"].numpy()]) == set(range(900, 1000))
+    assert set(codes[parts["validation"].numpy()]) == set(range(800, 900))
+
+
+@pytest.mark.parametrize("kind", ["text", "number", "date", "missing model column"])
+def test_a_table_is_split_by_a_column(kind: str) -> None:
+    rng = np.random.default_rng(1)
+    code = rng.integers(0, 40, 400)
+    values = {
+        "text": [f"p{c}" for c in code],
+        "number": code * 3,
+        "date": pd.Timestamp("2020-01-01") + pd.to_timedelta(code, "D"),
+        "missing model column": [f"p{c}" for c in code],
+    }
+    frame = pd.DataFrame({"g": values[kind], "code": code, "x": rng.normal(size=400)})
+    drop = {"columns": "g=drop"} if kind == "missing model column" else {}
+    for option in ("split_by", "split_time") if kind in ("number", "date") else ("split_by",):
+        data = load(frame, **{option: "g"}, **drop)
+        at = data.space.names.index("code")
+        train, test = (set(part.x[:, at].tolist()) for part in (data.train, data.test))
+        assert not train & test and data.split[option] == "g" and data.options[option] == "g"
+        assert ("g" in data.space.names) == (not drop)
+        assert option == "split_by" or max(train) < min(test)
 
 
 def test_a_view_of_a_large_array_answers_as_a_copy(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,7 +80,7 @@ def _copies(x: np.ndarray, space: Table, parts: Mapping[str, Tensor]) -> str:
     """How many test rows are training rows too, where chance does not make copies."""
     some = x[:: max(1, len(x) // 2000)]
     numeric = [j for j, c in enumerate(space.columns) if c.is_number]
-    if not any(2 * len(np.unique(some[:, j])) > len(some) for j in numeric):
+    if not any(5 * len(np.unique(some[:, j])) > len(some) for j in numeric):
         return ""
     keys = row_keys(x)
     test = keys[parts["test"].numpy()]
