@@ -41,14 +41,18 @@ def of_all(p: Profile) -> list[Oddity]:
     """What a column of any kind may show: one value only, nearly so, or hardly a cell."""
     name = p.column.name
     if p.missing == 1:
-        return [Oddity("constant", name, "every cell is missing.", f"Leave it out: --columns {name}=drop.")]
+        return [Oddity("constant", name, "every cell is missing.", f"Leave it out: {p.leave_out}.")]
     if len(p.values) == 1 and p.missing == 0:
+        if not p.tabular:
+            return []  # said when the array is loaded
         what = f"every cell is {p.shown(p.values[0])}."
-        return [Oddity("constant", name, what, f"Samples repeat it; or leave it out: --columns {name}=drop.")]
+        return [Oddity("constant", name, what, f"Samples repeat it; or leave it out: {p.leave_out}.")]
     found = []
     if p.missing >= 0.9:
         what = f"{share(p.missing)} of the cells are missing; {p.rows(p.known)} say what it is."
-        found.append(Oddity("mostly-missing", name, what, f"Little can be learned of it: --columns {name}=drop."))
+        found.append(
+            Oddity("mostly-missing", name, what, f"Little can be learned of it; to leave it out: {p.leave_out}.")
+        )
     top = int(p.counts.argmax())
     if p.known >= 100 and len(p.values) > 1 and p.counts[top] >= 0.99 * p.known:
         what = f"{share(p.counts[top] / p.known)} of the cells are {p.shown(p.values[top])}."
@@ -60,12 +64,8 @@ def of_all(p: Profile) -> list[Oddity]:
 # ------------------------------------------------------------------------------------------------ numbers
 
 
-def of_numbers(p: Profile, atoms: bool = True) -> list[Oddity]:
-    """What a column of numbers or dates may show.
-
-    Args:
-        atoms: whether models keep frequent values as atoms (they do in tables).
-    """
+def of_numbers(p: Profile) -> list[Oddity]:
+    """What a column of numbers or dates may show."""
     if p.known < FEWEST or len(p.values) < 2 or p.counts.max() >= 0.99 * p.known:
         return []
     found: list[Oddity] = []
@@ -75,12 +75,12 @@ def of_numbers(p: Profile, atoms: bool = True) -> list[Oddity]:
         found += codes
     spikes = spikes_of(p) & plain
     if spikes.any():
-        found.append(_of_spikes(p, spikes, atoms))
+        found.append(_of_spikes(p, spikes))
     plain &= ~spikes
     if p.column.kind != "datetime":
         found += _capped(p, plain)
         found += _rounding(p, plain)
-        heavy = _tails(p, plain, atoms)
+        heavy = _tails(p, plain)
         if heavy:
             found = [o for o in found if o.kind != "far"]
         found += heavy
@@ -99,12 +99,12 @@ def spikes_of(p: Profile) -> np.ndarray:
     return found
 
 
-def _of_spikes(p: Profile, spikes: np.ndarray, atoms: bool) -> Oddity:
+def _of_spikes(p: Profile, spikes: np.ndarray) -> Oddity:
     order = np.flatnonzero(spikes)[np.argsort(-p.counts[spikes], kind="stable")]
     parts = [f"{p.shown(p.values[i])} ({share(p.counts[i] / p.known)} of the cells)" for i in order]
     verb = "are spikes" if len(parts) > 1 else "is a spike"
     what = f"{listed(parts)} {verb} among {len(p.values):,} different values."
-    if not atoms:
+    if not p.tabular:
         advice = "A density cannot hold it: save the array as a table (.csv, .parquet), whose spikes are atoms."
         return Oddity("spike", p.column.name, what, advice, "warning")
     advice = "Nothing to do: samples repeat it as often. If it stands for unknown, leave those cells empty instead."
@@ -243,7 +243,7 @@ def _rounding(p: Profile, plain: np.ndarray) -> list[Oddity]:
     return []
 
 
-def _tails(p: Profile, plain: np.ndarray, atoms: bool) -> list[Oddity]:
+def _tails(p: Profile, plain: np.ndarray) -> list[Oddity]:
     """Tails heavier than exponential on either side, by ratios of quantiles."""
     n = int(p.counts[plain].sum()) if plain.any() else 0
     if n < 500 or plain.sum() < 20:
@@ -265,7 +265,7 @@ def _tails(p: Profile, plain: np.ndarray, atoms: bool) -> list[Oddity]:
         f"{'heavy tails' if len(sides) == 2 else 'a heavy tail'}: half of the values are {below} {p.shown(middle)}, "
         f"1 in 200 is {above} {p.shown(wide)}, and the {extreme} is {p.shown(end)}."
     )
-    if not atoms:
+    if not p.tabular:
         advice = "Take logarithms first: arrays are only standardized, and such tails dominate that."
         return [Oddity("heavy-tail", p.column.name, what, advice, "warning")]
     advice = "Nothing to do: the quantile transform takes it. If values beyond those seen matter, model its logarithm."
@@ -360,7 +360,7 @@ def _rare(p: Profile) -> list[Oddity]:
         rows_each = n / k
         seen = f"; {len(rare):,} of them are seen fewer than {RARE} times, such as {shown}" if len(rare) else ""
         what = f"{k:,} categories, {rows_each:.3g} rows each on average{seen}."
-        advice = f"Merge those that mean the same for you, or leave it out: --columns {name}=drop."
+        advice = f"Merge those that mean the same for you, or leave it out: {p.leave_out}."
         return [Oddity("many-categories", name, what, advice, "warning" if rows_each < 5 else "note")]
     if not len(rare):
         return []

@@ -113,7 +113,7 @@ def _monotone(
             what = f"equals {other} in {share(equal)} of the rows."
         else:
             what = f"{'rises' if r[a, b] > 0 else 'falls'} with {other} (rank correlation {_written(r[a, b])})."
-        advice = f"One of them is enough: --columns {name}=drop. If one is what you predict, the other gives it away."
+        advice = f"One of them is enough: {second.leave_out}. If one is what you predict, the other gives it away."
         found.append(Oddity("copy", name, what, advice, "warning"))
     return found, paired
 

@@ -28,8 +28,8 @@ def some_rows(n: int, columns: int) -> np.ndarray:
     return np.sort(np.random.default_rng(0).choice(n, most, replace=False))
 
 
-def profiles(x: np.ndarray, columns: Sequence[Column]) -> list[Profile]:
-    """What values the columns of x (n, columns) have, and how often."""
+def profiles(x: np.ndarray, columns: Sequence[Column], tabular: bool = True) -> list[Profile]:
+    """What values the columns of x (n, columns) have, and how often; `tabular`: whether they are a table's."""
     n = len(x)
     some = some_rows(n, x.shape[1])
     few = x if len(some) == n else x[some]
@@ -40,7 +40,7 @@ def profiles(x: np.ndarray, columns: Sequence[Column]) -> list[Profile]:
         cells, scale = (few[:, j], n / len(some)) if column.is_number else (whole, 1.0)
         if column.is_number and missing > 0.5:  # few cells are known: all of them are looked at
             cells, scale = whole, 1.0
-        out.append(profile(cells, j, column, missing, scale))
+        out.append(profile(cells, j, column, missing, scale, tabular))
     return out
 
 
@@ -50,7 +50,6 @@ def find_oddities(
     *,
     dropped: Sequence[Dropped] = (),
     rules: Rules | None = None,
-    atoms: bool = True,
     now: float | None = None,
     seen: Sequence[Profile] | None = None,
 ) -> list[Oddity]:
@@ -59,7 +58,6 @@ def find_oddities(
     Args:
         columns: what they are. dropped: those that were left out.
         rules: finds columns that are functions of others (`bijections.dependencies.find_dependencies`).
-        atoms: whether models keep frequent values of columns of numbers as atoms.
         now: seconds since 1970, for dates in the future; None: the clock's.
         seen: `profiles(x, columns)`, when they are at hand.
     """
@@ -75,7 +73,7 @@ def find_oddities(
     for p in seen:
         found += odd_columns.of_all(p)
         if p.column.is_number:
-            found += odd_columns.of_numbers(p, atoms)
+            found += odd_columns.of_numbers(p)
             found += odd_columns.of_dates(p, now)
         else:
             found += odd_columns.of_categories(p)

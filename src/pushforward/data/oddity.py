@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from typing import Literal
 
@@ -36,6 +37,7 @@ class Profile:
         column: what it is. j: its place. values, counts: distinct known values in order, and how many cells hold each.
         scale: rows of the table for each row that was counted (1: all were).
         missing: share of missing cells.
+        tabular: whether it is of a table, whose spikes models keep as atoms; else of an array.
     """
 
     column: Column
@@ -44,6 +46,12 @@ class Profile:
     counts: np.ndarray
     scale: float
     missing: float
+    tabular: bool = True
+
+    @property
+    def leave_out(self) -> str:
+        """How to do without the column."""
+        return leave_out(self.column.name) if self.tabular else "leave the column out of the array"
 
     @property
     def known(self) -> int:
@@ -100,6 +108,11 @@ def share(fraction: float) -> str:
     return f"{percent:.{digits}f}%"
 
 
+def leave_out(name: str) -> str:
+    """The option that leaves a column of a table out, as it is typed."""
+    return f"--columns {shlex.quote(f'{name}=drop')}"
+
+
 def rows(count: float) -> str:
     return "1 row" if count == 1 else f"{count:,.0f} rows"
 
@@ -117,7 +130,7 @@ def shorten(text: str, most: int = 40) -> str:
     return line if len(line) <= most else line[: most - 1] + "…"
 
 
-def profile(x: np.ndarray, j: int, column: Column, missing: float, scale: float = 1.0) -> Profile:
+def profile(x: np.ndarray, j: int, column: Column, missing: float, scale: float = 1.0, tabular: bool = True) -> Profile:
     """A column's profile from its cells x (m,), NaN where missing."""
     known = x[~np.isnan(x)]
     if column.is_number:
@@ -126,7 +139,7 @@ def profile(x: np.ndarray, j: int, column: Column, missing: float, scale: float 
         all_counts = np.bincount(known.astype(np.int64), minlength=len(column.categories))
         values = np.flatnonzero(all_counts).astype(np.float64)
         counts = all_counts[all_counts > 0]
-    return Profile(column, j, values, counts, scale, missing)
+    return Profile(column, j, values, counts, scale, missing, tabular)
 
 
 def is_time_of_day(column: Column) -> bool:
