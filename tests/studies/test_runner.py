@@ -75,7 +75,7 @@ def test_tables_are_made_from_the_files_alone(tmp_path: Path) -> None:
 
 
 def test_the_studies_there_are() -> None:
-    assert study_names() == ["digits-quality", "ring-modes"]
+    assert study_names() == ["adult", "adult-missing", "digits-quality", "ring-modes"]
     for name in study_names():
         found = study(name)
         assert found.name == name and found.models
@@ -121,3 +121,13 @@ def test_measures_of_the_digits_on_the_data_itself() -> None:
     assert found.reference is not None
     floor, marginals = found.reference(data).values()
     assert floor["top_probability"] > 0.95 > 0.5 > marginals["top_probability"]
+
+
+def test_a_study_of_outside_data_asks_for_its_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="needs a file: adult.csv"):
+        run_study(study("adult"), folder=tmp_path)
+    with pytest.raises(InputError, match="cannot find"):
+        run_study(study("adult"), folder=tmp_path, data_file=tmp_path / "none.csv")
+    with pytest.raises(InputError, match="makes its own data"):
+        run_study(study("ring-modes"), folder=tmp_path, data_file=tmp_path / "none.csv")
+    assert not list(tmp_path.iterdir())

@@ -21,6 +21,10 @@ def reproduce(
         Optional[int],  # noqa: UP045
         typer.Option(min=1, metavar="N", help="Seeds 0 to N-1.  [default: the study's]"),
     ] = None,
+    data: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="FILE", help="The file that a study of outside data needs."),
+    ] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the numbers go.")] = Path("results"),
 ) -> None:
     """Run a study, or list the studies.
@@ -35,14 +39,15 @@ def reproduce(
     if study is None:
         studies = [find(name) for name in study_names()]
         rows = [
-            {"name": s.name, "title": s.title, "data": s.data, "models": [m.model for m in s.models]} for s in studies
+            {"name": s.name, "title": s.title, "data": s.needs or s.data, "models": [m.model for m in s.models]}
+            for s in studies
         ]
         output.result(rows, lambda: table(("study", "what"), [(s.name, s.title) for s in studies]))
         return
     found = find(study)
     from ..studies.runner import run_study, summary_rows
 
-    document = run_study(found, seeds=seeds, folder=out, log=output.log)
+    document = run_study(found, seeds=seeds, folder=out, data_file=data, log=output.log)
 
     def show() -> None:
         columns, rows = summary_rows(document)

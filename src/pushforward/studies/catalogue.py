@@ -9,6 +9,7 @@ import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, did_you_mean
@@ -58,6 +59,8 @@ class Study:
         values: the names of the values, in the order of the table, with what they mean.
         source: where published values come from, or "".
         load: options of `pf.load`.
+        needs: what to give as --data, of a study whose data do not come with the package; "" otherwise.
+        prepare: `(path) -> source`, what the study makes of that file before loading it.
     """
 
     name: str
@@ -70,6 +73,8 @@ class Study:
     seeds: int = 3
     source: str = ""
     load: Mapping[str, Any] = field(default_factory=dict)
+    needs: str = ""
+    prepare: Callable[[Path], Any] | None = None
 
 
 def study_names() -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 from .. import __version__
 from ..errors import InputError, PushforwardError
 from ..training.environment import environment
-from ..training.files import explained, read_json, write_json, write_text
+from ..training.files import explained, read_json, sha256, write_json, write_text
 from .catalogue import Entry, Study
 
 
@@ -20,17 +20,25 @@ def run_study(
     *,
     seeds: int | None = None,
     folder: Path = Path("results"),
+    data_file: Path | None = None,
     log: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """Fit every model of the study for every seed, measure, and write `folder/NAME.json` and the table.
 
     A fit that fails is recorded with its error, and misses its targets; the others go on.
-    """
-    from ..data import load
 
+    Args:
+        data_file: the file that the study `needs`.
+
+    Raises:
+        InputError: the study needs a file and none is given, or the reverse.
+    """
+    source, origin = _source(study, data_file)
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    data = load(study.data, **study.load)
+    from ..data import load
+
+    data = load(source, **study.load)
     count = study.seeds if seeds is None else seeds
     begun = time.time()
     log(f"{study.name}: {len(study.models)} models, seeds 0 to {count - 1}")
@@ -41,7 +49,7 @@ def run_study(
         "study": study.name,
         "title": study.title,
         "pushforward": __version__,
-        "data": {"source": data.source, "options": data.options, "hash": data.hash},
+        "data": {**origin, "options": data.options, "hash": data.hash},
         "seeds": list(range(count)),
         "values": dict(study.values),
         "source": study.source,
@@ -54,6 +62,19 @@ def run_study(
     write_json(folder / f"{study.name}.json", document)
     write_tables(folder)
     return document
+
+
+def _source(study: Study, data_file: Path | None) -> tuple[Any, dict[str, Any]]:
+    """What to load, and where it came from: a built-in, or a file by its name and SHA-256."""
+    if not study.needs:
+        if data_file is not None:
+            raise InputError(f"{study.name} makes its own data: {study.data}.", "Leave --data out.")
+        return study.data, {"source": study.data}
+    if data_file is None or not data_file.is_file():
+        what = "needs a file" if data_file is None else f"cannot find {data_file}"
+        raise InputError(f"{study.name} {what}: {study.needs}.", f"Give it: reproduce {study.name} --data FILE")
+    source = data_file if study.prepare is None else study.prepare(data_file)
+    return source, {"source": data_file.name, "sha256": sha256(data_file)}
 
 
 def _row(study: Study, entry: Entry, data: Any, count: int, log: Callable[[str], None]) -> dict[str, Any]:
