@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from . import codes, demo, doctor, fit, log_prob, models, reproduce, runs, sample
+from . import codes, demo, doctor, fit, inspect, log_prob, models, reproduce, runs, sample
 from .options import Command, DataCommand
 
 app = typer.Typer(
@@ -38,6 +38,7 @@ def start(
 
 
 COMMANDS: dict[str, Callable[..., None]] = {
+    "inspect": inspect.inspect,
     "fit": fit.fit,
     "sample": sample.sample,
     "log-prob": log_prob.log_prob,

@@ -115,6 +115,8 @@ def histogram_page(
 
 def _layout(n: int) -> tuple[int, float, float]:
     """Panels in a line, and their width and height."""
+    if n == 1:
+        return 1, 360.0, 180.0
     for most, columns, width_, height in ((3, n, 230, 140), (4, 2, 230, 140), (9, 3, 210, 125), (20, 4, 185, 115)):
         if n <= most:
             return columns, float(width_), float(height)

@@ -77,7 +77,7 @@ def copied_columns(x: np.ndarray, some: np.ndarray, profiles: Sequence[Profile],
         else:
             what = f"is decided by {parent}: each of its {len(told):,} values goes with one value here."
         advice = f"Samples keep the rule. If {child} is what you predict, {parent} gives it away."
-        found.append(Oddity("function", child, what, advice))
+        found.append(Oddity("function", child, what, advice, other=parent))
     return found
 
 
@@ -114,7 +114,7 @@ def _monotone(
         else:
             what = f"{'rises' if r[a, b] > 0 else 'falls'} with {other} (rank correlation {_written(r[a, b])})."
         advice = f"One of them is enough: {second.leave_out}. If one is what you predict, the other gives it away."
-        found.append(Oddity("copy", name, what, advice, "warning"))
+        found.append(Oddity("copy", name, what, advice, "warning", other))
     return found, paired
 
 

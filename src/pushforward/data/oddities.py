@@ -38,6 +38,8 @@ def profiles(x: np.ndarray, columns: Sequence[Column], tabular: bool = True) -> 
         whole = x[:, j]
         missing = float(np.isnan(whole).mean()) if column.missing or column.kind == "constant" else 0.0
         cells, scale = (few[:, j], n / len(some)) if column.is_number else (whole, 1.0)
+        if column.is_number and scale > 1:  # the ends are known of all rows
+            cells = np.concatenate([cells, [column.low, column.high]])
         if column.is_number and missing > 0.5:  # few cells are known: all of them are looked at
             cells, scale = whole, 1.0
         out.append(profile(cells, j, column, missing, scale, tabular))

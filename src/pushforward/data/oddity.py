@@ -20,6 +20,7 @@ class Oddity:
         kind: one word, such as "spike". column: whose it is; "" for the table as a whole.
         what: one sentence with its numbers. advice: what to do, or why nothing has to be done.
         severity: a "warning" spoils results unless it is mended; a "note" is good to know.
+        other: the column that `column` copies or is a function of, or "".
     """
 
     kind: str
@@ -27,6 +28,7 @@ class Oddity:
     what: str
     advice: str
     severity: Literal["note", "warning"] = "note"
+    other: str = ""
 
 
 @dataclass(frozen=True)
