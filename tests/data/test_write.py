@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
 
-from pushforward.data import load, read_like, write, write_samples
+from pushforward.data import load, read_like, to_table, write, write_samples
 from pushforward.errors import InputError
-from pushforward.spaces import Classes, Pixels, Real, Space
+from pushforward.spaces import Classes, Pixels, Real, Space, Table
 
 G = torch.Generator().manual_seed(0)
 CLASSES = Classes(3, ("a,b", 'say "hi"', "ü/.."))
@@ -158,3 +160,125 @@ def test_a_class_is_written_under_the_name_of_its_column(tmp_path: Path) -> None
     )
     assert path.read_text().splitlines()[0].replace('"', "") == "a,b,kind"
     assert path.read_text().splitlines()[1].endswith("dog")
+
+
+# ------------------------------------------------------------------------------------------ tables
+
+FRAME = pd.DataFrame(
+    {
+        "x": [0.5, None, -3.25, 8.125] * 5,
+        "n": pd.array([1, 2, None, 4] * 5, "Int64"),
+        "kind, a": ["a,b", 'say "hi"', "line\nbreak", None] * 5,
+        "zip": ["007", "12", "NA", ""] * 5,
+        "ok": [True, False, True, None] * 5,
+        "when": pd.to_datetime(["2020-01-01 12:30", "2021-06-01 00:00", None, "2022-01-01 00:00"] * 5),
+        "day": ["31.12.2020", "01.02.2021", "03.02.2021", "05.06.2022"] * 5,
+        "one": ["same"] * 20,
+        "float": [1.0, 2.0, 5.0, 9.0] * 5,
+    }
+)
+
+
+def rows_and_space() -> tuple[torch.Tensor, Table]:
+    space = load(FRAME).space
+    assert isinstance(space, Table)
+    return read_like(FRAME, space)[0], space
+
+
+def test_a_table_as_csv_is_what_people_read(tmp_path: Path) -> None:
+    x, space = rows_and_space()
+    write_samples(tmp_path / "t.csv", x[:4], space)
+    assert (tmp_path / "t.csv").read_text() == (
+        'x,n,"kind, a",zip,ok,when,day,one,float\n'
+        '0.5,1,"a,b","007",true,2020-01-01 12:30:00,31.12.2020,same,1.0\n'
+        ',2,"say ""hi""","12",false,2021-06-01 00:00:00,01.02.2021,same,2.0\n'
+        '-3.25,,"line\nbreak","NA",true,,03.02.2021,same,5.0\n'
+        '8.125,4,,"",,2022-01-01 00:00:00,05.06.2022,same,9.0\n'
+    )
+    frame = pd.read_csv(tmp_path / "t.csv", dtype={"zip": str}, keep_default_na=False, na_values={"x": [""]})
+    assert frame["zip"].tolist() == ["007", "12", "NA", ""] and frame["kind, a"].tolist()[2] == "line\nbreak"
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_table_comes_back_with_its_condition(suffix: str, tmp_path: Path) -> None:
+    x, space = rows_and_space()
+    labels = torch.arange(20) % 3
+    path = write_samples(
+        tmp_path / f"t{suffix}", x, space, condition=labels, condition_space=CLASSES, condition_name="y"
+    )
+    back, c = read_like(path, space, CLASSES, condition="y")
+    assert torch.equal(back.nan_to_num(-1), x.nan_to_num(-1)) and torch.equal(c, labels)  # type: ignore[arg-type]
+    whole = Classes(3, ("2", "5", "10"))  # classes of whole numbers are written as such
+    path = write_samples(path, x, space, condition=labels, condition_space=whole, condition_name="y")
+    _, c = read_like(path, space, whole, condition="y")
+    assert torch.equal(c, labels) and load(path, condition="y").condition_space == whole  # type: ignore[arg-type]
+
+
+def test_parquet_and_to_table_keep_the_users_types(tmp_path: Path) -> None:
+    x, space = rows_and_space()
+    write_samples(tmp_path / "t.parquet", x, space)
+    original = pa.table(FRAME)
+    for table in (pq.read_table(tmp_path / "t.parquet"), to_table(x, space)):
+        assert table.schema.types == original.schema.types and table.equals(original.replace_schema_metadata())
+
+    class Model:
+        pass
+
+    model = Model()
+    model.space = space  # type: ignore[attr-defined]
+    assert to_table(x, model).equals(to_table(x, space))
+    plain = to_table(torch.zeros(2, 2), Real((2,), names=("u", "v")))
+    assert plain.column_names == ["u", "v"] and plain.schema.types == [pa.float32()] * 2
+    for wrong in ((torch.zeros(2, 3), Real((2,))), (torch.zeros(1, 1, 2, 2), Pixels(1, 2, 2)), (x, object())):
+        with pytest.raises(InputError, match="no rows of a table"):
+            to_table(*wrong)
+
+
+def test_npz_of_a_table_has_an_array_a_column(tmp_path: Path) -> None:
+    x, space = rows_and_space()
+    write_samples(tmp_path / "t.npz", x, space)
+    with np.load(tmp_path / "t.npz", allow_pickle=False) as arrays:
+        assert set(arrays.files) == set(space.names)
+        assert arrays["kind, a"].dtype.kind == "U" and arrays["kind, a"][3] == ""
+        assert arrays["when"].dtype.kind == "M" and np.isnat(arrays["when"][2])
+        assert np.array_equal(arrays["n"], FRAME["n"].to_numpy(float, na_value=np.nan), equal_nan=True)
+        assert np.array_equal(arrays["x"], FRAME["x"], equal_nan=True)
+
+
+def test_one_array_is_for_numbers_alone(tmp_path: Path) -> None:
+    x, space = rows_and_space()
+    with pytest.raises(InputError, match="one array holds numbers"):
+        write_samples(tmp_path / "t.npy", x, space)
+    numbers = Table(tuple(c for c in space.columns if c.name in ("x", "float")))
+    write_samples(tmp_path / "t.npy", x[:, [0, 8]], numbers)
+    assert np.array_equal(np.load(tmp_path / "t.npy"), x[:, [0, 8]].numpy(), equal_nan=True)
+
+
+def test_a_page_of_a_mixed_table_shows_every_column(tmp_path: Path) -> None:
+    x, space = rows_and_space()
+    write_samples(tmp_path / "t.png", x, space)
+    picture = np.asarray(Image.open(tmp_path / "t.png").convert("RGB")).astype(int)
+    ink = np.abs(picture - [49, 104, 142]).sum(-1) < 20  # the colour of bars
+    height, width = ink.shape
+    top = height // 8  # the title
+    panels = [
+        ink[top + i * (height - top) // 2 :][: (height - top) // 2, j * width // 5 :][:, : width // 5]
+        for i in (0, 1)
+        for j in range(5)
+    ]
+    assert [bool(panel.sum() > 50) for panel in panels] == [True] * 9 + [False]
+    write_samples(tmp_path / "u.png", x[:, [8, 8]], Table((space.columns[8], space.columns[8])))
+
+
+def test_a_zero_byte_is_no_csv(tmp_path: Path) -> None:
+    space = load(pd.DataFrame({"c": ["a\0b", "c", "d"] * 3, "x": range(9)})).space
+    with pytest.raises(InputError, match=r"'c' holds text with a zero byte.*parquet"):
+        write_samples(tmp_path / "t.csv", torch.zeros(3, 2), space)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_hundred_thousand_rows_in_seconds(tmp_path: Path) -> None:
+    x, space = rows_and_space()
+    many = x.repeat(10_000, 1)
+    path = write_samples(tmp_path / "t.csv", many, space)
+    assert torch.equal(read_like(path, space)[0].nan_to_num(-1), many.nan_to_num(-1))

@@ -72,7 +72,7 @@ def read(
     if cells.null_count == len(cells):
         return Read(pa.chunked_array([pa.nulls(len(cells))]), [])
     if decimal != "," and (fast := _fast(cells)) is not None:
-        return fast if forced or not _are_labels(cells, fast.cells.type) else None
+        return fast if forced or not (_are_labels(cells, fast.cells.type) or _are_nan(fast.cells)) else None
     encoded = cells.dictionary_encode().combine_chunks()
     encoded = encoded.chunk(0) if isinstance(encoded, pa.ChunkedArray) else encoded
     texts, counts = _counted(encoded)
@@ -153,6 +153,11 @@ def _are_labels(texts: pa.Array | pa.ChunkedArray, kind: pa.DataType) -> bool:
         return False
     longest = pc.max(pc.binary_length(texts)).as_py() or 0
     return longest >= 16 and bool(pc.any(pc.match_substring_regex(texts, r"^\s*[+-]?\d{16,}\s*$")).as_py())
+
+
+def _are_nan(numbers: pa.ChunkedArray) -> bool:
+    """Whether there is no number at all, but the word nan."""
+    return pa.types.is_floating(numbers.type) and bool(pc.all(pc.is_nan(numbers)).as_py())
 
 
 def _counted(encoded: pa.DictionaryArray) -> tuple[pa.Array, pa.Array]:
