@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pushforward.data import decode as decode_module
 from pushforward.data import load
 from pushforward.data.decode import Plan, convert, decode, probe
 
@@ -190,3 +191,23 @@ def test_long_headers_are_read_too(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     path.write_bytes(encoded(pixels(8, 24, 3), "JPEG", exif=exif))
     assert probe(path) == probe(str(path)) == probe(path.read_bytes()) == (24, 8, False)
+
+
+def test_short_cuts_of_headers_say_what_pillow_says() -> None:
+    pictures = [Image.fromarray(pixels(9, 7, 3)), Image.fromarray(pixels(5, 8)), Image.fromarray(pixels(6, 6, 4))]
+    pictures += [
+        Image.fromarray(pixels(4, 9)).convert("P"),
+        Image.fromarray(pixels(4, 9, 2), "LA"),
+        Image.new("1", (3, 8)),
+    ]
+    files = [encoded(p) for p in pictures] + [png16(RNG.integers(0, 65536, (3, 4, c))) for c in (1, 2, 3, 4)]
+    for p in (*pictures[:2], Image.fromarray(pixels(8, 8, 4), "CMYK")):
+        files += [encoded(p, "JPEG"), encoded(p, "JPEG", progressive=True), encoded(p, "JPEG", comment=b"c" * 300)]
+    for data in files:
+        assert decode_module._header(data[:4096]) == probe(data)
+        with Image.open(io.BytesIO(data)) as opened:
+            grey = opened.mode in ("1", "L", "LA") or opened.mode.startswith("I")
+            grey |= "LA;16B" in str(opened.tile)  # which Pillow opens as colour
+            assert probe(data) == (opened.height, opened.width, grey)
+    for damaged in (b"", b"\x89PNG", files[0][:20], files[-1][:30], b"\xff\xd8\xff" + bytes(50), b"\xff" * 40):
+        assert decode_module._header(damaged) is None

@@ -62,16 +62,13 @@ def probe(data: Any) -> tuple[int, int, bool]:
     if isinstance(data, (str, os.PathLike)):
         with open(data, "rb", buffering=0) as file:
             head = file.read(_HEAD)
-        try:
-            return _probe(head)
-        except TooLarge:
-            raise
-        except Exception:
-            return _probe(data)  # a longer header, or no picture at all
-    return _probe(data)
-
-
-def _probe(data: Any) -> tuple[int, int, bool]:
+    else:
+        head = (data or b"")[:_HEAD]
+    found = _header(head)
+    if found is not None:
+        if found[0] * found[1] > MAX_PIXELS:
+            raise TooLarge(f"{found[1]}x{found[0]}")
+        return found
     with _open(data) as picture:
         width, height = picture.size
         # A PNG would have to be decoded for what comes after its pixels.
@@ -79,6 +76,23 @@ def _probe(data: Any) -> tuple[int, int, bool]:
         if known and picture.getexif().get(0x0112, 1) in (5, 6, 7, 8):
             width, height = height, width
         return height, width, picture.mode in ("1", "L", "LA", "La") or picture.mode.startswith("I")
+
+
+def _header(head: bytes) -> tuple[int, int, bool] | None:
+    """What `probe` gives for the plainest PNG and JPEG files, several times faster; None leaves it to Pillow."""
+    if len(head) < 26 or any(word in head for word in (b"eXIf", b"exif", b"Exif", b"Orientation")):
+        return None
+    if head[:8] == b"\x89PNG\r\n\x1a\n" and head[12:16] == b"IHDR":
+        width, height, colour = int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big"), head[25]
+        return (height, width, colour in (0, 4)) if width and height and colour in (0, 2, 3, 4, 6) else None
+    at = 2 if head[:2] == b"\xff\xd8" else len(head)
+    while at + 10 <= len(head) and head[at] == 0xFF:
+        kind, length = head[at + 1], int.from_bytes(head[at + 2 : at + 4], "big")
+        if 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC):  # the start of a frame
+            height, width = int.from_bytes(head[at + 5 : at + 7], "big"), int.from_bytes(head[at + 7 : at + 9], "big")
+            return (height, width, head[at + 9] == 1) if height and width and head[at + 9] in (1, 3, 4) else None
+        at += 2 + length
+    return None
 
 
 def decode(data: Any, plan: Plan) -> tuple[np.ndarray, tuple[str, ...]]:
