@@ -25,6 +25,7 @@ MOST = 60
 BARS = 8
 """Categories with a bar of their own."""
 _BAR, _PALE, _SPIKE, _GREY, _LINE = "#31688e", "#b9d0e0", "#e6772e", "#666666", "#bbbbbb"
+_LARGEST = 1e300
 _DPI = 110
 _MARGIN, _HEAD, _GAP_X, _GAP_Y = 14.0, 38.0, 16.0, 13.0
 _TITLE, _SMALL = 8.5, 7.0
@@ -150,8 +151,12 @@ def _panel(sheet: _Sheet, p: Profile, i: int, area: _Area, bars: int) -> bool:
             inner.left + inner.width / 2, inner.top + inner.height / 2, fitted(says, inner.width, _SMALL), at="center"
         )
         return False
-    if p.column.is_number:
+    if p.column.is_number and abs(p.values).max() < _LARGEST:
         return _numbers(sheet, p, inner)
+    if p.column.is_number:
+        says = fitted(f"from {p.values[0]:.4g} to {p.values[-1]:.4g}: too wide to draw", inner.width, _SMALL)
+        sheet.text(inner.left, inner.top + inner.height / 2, says)
+        return False
     if p.column.kind == "ordinal" and len(p.values) > bars + 1:
         _levels(sheet, p, inner)
     else:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from .cells import LARGEST_INTEGER
 from .numerals import WEAK_MARKERS
 from .oddity import Oddity, Profile, amount, is_time_of_day, listed, moment, rows, share, shorten
 from .words import MANY_CATEGORIES
@@ -118,9 +119,11 @@ def _codes(p: Profile) -> tuple[list[Oddity], np.ndarray]:
     found: list[Oddity] = []
     for upper in (False, True):
         for m in (3, 2, 1):
+            if k - m < 10:
+                continue
             end = np.arange(k - m, k) if upper else np.arange(m)
             others = np.delete(np.arange(k), end)
-            if len(others) < 10 or not plain[end].all():
+            if not plain[end].all():
                 continue
             low, high = p.values[others[0]], p.values[others[-1]]
             gap = p.values[end[0]] - high if upper else low - p.values[end[-1]]
@@ -206,6 +209,8 @@ def _rounding(p: Profile, plain: np.ndarray) -> list[Oddity]:
     if step >= 1 and step != 1:
         return []
     units = np.rint(p.values[plain] * inverse)
+    if abs(units).max() > LARGEST_INTEGER:
+        return []
     counts = p.counts[plain]
     n = int(counts.sum())
     low, high = np.quantile(np.repeat(units, counts), [0.05, 0.95])

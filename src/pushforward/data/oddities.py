@@ -74,11 +74,9 @@ def find_oddities(
     ]
     for p in seen:
         found += odd_columns.of_all(p)
-        if p.column.is_number:
-            found += odd_columns.of_numbers(p)
-            found += odd_columns.of_dates(p, now)
-        else:
-            found += odd_columns.of_categories(p)
+        with np.errstate(over="ignore", invalid="ignore"):  # distances of the largest numbers may be infinite
+            found += odd_columns.of_numbers(p) if p.column.is_number else odd_columns.of_categories(p)
+        found += odd_columns.of_dates(p, now)
     found += odd_tables.copied_columns(x, some, seen, rules)
     found += odd_tables.missing_cells(some, seen)
     for d in dropped:

@@ -10,6 +10,7 @@ import torch
 
 from ..dataset import join
 from ..spaces import Classes, Column, Pixels, Real, Sphere, Tokens, Torus
+from .cells import LARGEST_INTEGER
 from .columns import Dropped
 from .data import Data
 from .geometry import written
@@ -147,7 +148,8 @@ def of_vectors(x: np.ndarray, space: Real | Sphere | Torus) -> tuple[np.ndarray,
         values = np.asarray(x, dtype=np.float64).reshape(len(x), -1)
         names = list(space.names) or [str(j + 1) for j in range(values.shape[1])]
     low, high = values.min(0), values.max(0)
-    whole = (values[:1000] == np.rint(values[:1000])).all(0)
+    exact = np.maximum(-low, high) <= LARGEST_INTEGER
+    whole = exact & (values[:1000] == np.rint(values[:1000])).all(0)
     columns = []
     for j, name in enumerate(names):
         integers = bool(whole[j]) and bool((values[:, j] == np.rint(values[:, j])).all())
