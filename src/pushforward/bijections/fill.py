@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ..model import Resizable
 
-_ROWS, _ROUNDS = 20_000, 40
+_ROWS, _ROUNDS = 10_000, 30
 _LEAST = 0.01  # of a number's variance is its own: a number that others determine must not make q a point
 _LOG_2PI = math.log(2 * math.pi)
 
