@@ -202,7 +202,8 @@ def models(name: str | None = None) -> list[dict[str, Any]]:
 
 def suggest(space: Space, rows: int) -> tuple[str, str]:
     """A first model for `rows` training examples of a space, and why."""
-    from .spaces import Real, Sphere, Table, Tokens, Torus
+    from .data.augment import FEW
+    from .spaces import Pixels, Real, Sphere, Table, Tokens, Torus
 
     if isinstance(space, Table):
         if rows < 1000:
@@ -219,6 +220,8 @@ def suggest(space: Space, rows: int) -> tuple[str, str]:
         if rows < 1000:
             return "gmm", f"{rows} training rows are few: a mixture of Gaussians is exact and overfits least"
         return "real-nvp", "columns of numbers: a normalizing flow has an exact density and trains in minutes"
+    if isinstance(space, Pixels) and rows < FEW:
+        return "vae", f"{rows} training pictures are few: larger models would mostly learn them by heart"
     return "flow-matching", "images: flow matching gives good samples and an estimated likelihood"
 
 
