@@ -70,19 +70,20 @@ def of_numbers(p: Profile) -> list[Oddity]:
     if p.known < FEWEST or len(p.values) < 2 or p.counts.max() >= 0.99 * p.known:
         return []
     found: list[Oddity] = []
-    plain = np.ones(len(p.values), dtype=bool)
-    if p.column.kind != "datetime":
-        codes, plain = _codes(p)
-        found += codes
-    spikes = spikes_of(p) & plain
+    codes = far = np.zeros(len(p.values), dtype=bool)
+    numbers = p.column.kind != "datetime"
+    if numbers:
+        ends, codes, far = _ends(p)
+        found += ends
+    spikes = spikes_of(p) & ~codes
     if spikes.any():
         found.append(_of_spikes(p, spikes))
-    plain &= ~spikes
-    if p.column.kind != "datetime":
-        found += _capped(p, plain)
-        found += _rounding(p, plain)
-        heavy = _tails(p, plain)
-        if heavy:
+    if numbers:
+        plain = ~codes & ~spikes
+        found += _capped(p, plain & ~far)
+        found += _rounding(p, plain & ~far)
+        heavy = _tails(p, plain & ~far, plain)
+        if heavy:  # then there is nothing special about the farthest
             found = [o for o in found if o.kind != "far"]
         found += heavy
     return found
@@ -112,10 +113,10 @@ def _of_spikes(p: Profile, spikes: np.ndarray) -> Oddity:
     return Oddity("spike", p.column.name, what, advice)
 
 
-def _codes(p: Profile) -> tuple[list[Oddity], np.ndarray]:
-    """Values at either end that look like codes (999, -1), or are far from all others; and a mask of the rest."""
+def _ends(p: Profile) -> tuple[list[Oddity], np.ndarray, np.ndarray]:
+    """Values at either end that look like codes (999, -1), or are far from all others; and masks of both (k,)."""
     k, name = len(p.values), p.column.name
-    plain = np.ones(k, dtype=bool)
+    codes, far = np.zeros(k, dtype=bool), np.zeros(k, dtype=bool)
     found: list[Oddity] = []
     for upper in (False, True):
         for m in (3, 2, 1):
@@ -123,7 +124,7 @@ def _codes(p: Profile) -> tuple[list[Oddity], np.ndarray]:
                 continue
             end = np.arange(k - m, k) if upper else np.arange(m)
             others = np.delete(np.arange(k), end)
-            if not plain[end].all():
+            if (codes | far)[end].any():
                 continue
             low, high = p.values[others[0]], p.values[others[-1]]
             gap = p.values[end[0]] - high if upper else low - p.values[end[-1]]
@@ -141,6 +142,7 @@ def _codes(p: Profile) -> tuple[list[Oddity], np.ndarray]:
                     "If it stands for unknown, leave those cells empty: missing cells are modelled. A cap can stay."
                 )
                 found.append(Oddity("code", name, what, advice, "warning"))
+                codes[end] = True
             elif gap >= 3 * _between(p, others, 0.005, 0.995) > 0 and held <= max(3, 0.005 * p.known):
                 lies = "lies" if m == 1 else "lie"
                 what = (
@@ -148,11 +150,11 @@ def _codes(p: Profile) -> tuple[list[Oddity], np.ndarray]:
                 )
                 advice = "If it is a mistake, correct it or leave the cell empty: it stretches the column."
                 found.append(Oddity("far", name, what, advice, "warning"))
+                far[end] = True
             else:
                 continue
-            plain[end] = False
             break
-    return found, plain
+    return found, codes, far
 
 
 def _is_code(value: float) -> bool:
@@ -164,10 +166,10 @@ def _is_code(value: float) -> bool:
 
 
 def _only_negatives(p: Profile, end: np.ndarray, others: np.ndarray, upper: bool) -> bool:
-    """Whether codes below zero stand alone there: -1 in a column of counts, more often than its neighbours."""
+    """Whether codes below zero stand alone there: -1 in a column of counts, more often than the next value."""
     if upper or p.values[end].max() >= 0 or p.values[others[0]] < 0:
         return False
-    return bool(p.counts[end].sum() >= 3 * max(1.0, p.counts[others[:3]].mean()))
+    return bool(p.counts[end].sum() >= 3 * max(1, p.counts[others[0]]))
 
 
 def _between(p: Profile, some: np.ndarray, low: float, high: float) -> float:
@@ -248,8 +250,12 @@ def _rounding(p: Profile, plain: np.ndarray) -> list[Oddity]:
     return []
 
 
-def _tails(p: Profile, plain: np.ndarray) -> list[Oddity]:
-    """Tails heavier than exponential on either side, by ratios of quantiles."""
+def _tails(p: Profile, plain: np.ndarray, told: np.ndarray) -> list[Oddity]:
+    """Tails heavier than exponential on either side, by ratios of quantiles.
+
+    Args:
+        plain: values (k,) that decide it. told: those that the sentence is about.
+    """
     n = int(p.counts[plain].sum()) if plain.any() else 0
     if n < 500 or plain.sum() < 20:
         return []
@@ -263,8 +269,8 @@ def _tails(p: Profile, plain: np.ndarray) -> list[Oddity]:
             sides.append((sign, bulk, wide))
     if not sides:
         return []
-    sign, _, wide = max(sides, key=lambda s: abs(s[2] - middle) / s[1])
-    end = p.values[plain][-1 if sign > 0 else 0]
+    sign, _, _ = max(sides, key=lambda s: abs(s[2] - middle) / s[1])
+    middle, wide, end = _quantiles(p, told, [0.5, 0.995, 1.0] if sign > 0 else [0.5, 0.005, 0.0])
     below, above, extreme = ("below", "above", "largest") if sign > 0 else ("above", "below", "smallest")
     what = (
         f"{'heavy tails' if len(sides) == 2 else 'a heavy tail'}: half of the values are {below} {p.shown(middle)}, "

@@ -44,16 +44,20 @@ def few_rows(n: int, profiles: Sequence[Profile]) -> list[Oddity]:
 def copied_rows(x: np.ndarray, profiles: Sequence[Profile]) -> list[Oddity]:
     """Rows that repeat an earlier one, in a table where chance makes none: one with a column of many values."""
     n = len(x)
-    if not any(p.column.is_number and p.agreement < 1e-3 for p in profiles):
+    finest = min(profiles, key=lambda p: p.agreement)
+    if not finest.column.is_number or finest.agreement >= 1e-3:
         return []
-    expected = 0.5 * n * (n - 1) * float(np.prod([p.agreement for p in profiles]))
+    # Of the pairs of rows that agree in the finest column, how many agree in the others by chance?
+    others = float(np.prod([p.agreement for p in profiles if p is not finest]))
+    expected = 0.5 * n * (n - 1) * finest.agreement * others
     keys = np.sort(row_keys(x))
     copies = int(np.count_nonzero(keys[1:] == keys[:-1]))
-    if copies <= 3 * expected or copies == 0:
+    if copies == 0 or copies <= expected + 4 * np.sqrt(expected * (1 - others)):
         return []
+    spoils = copies >= 0.01 * n and finest.column.step is None
     what = f"{rows(copies)} ({share(copies / n)}) repeat{'s' if copies == 1 else ''} an earlier row, cell by cell."
     advice = "Unless they are separate observations, remove them: a test row that was trained on tests nothing."
-    return [Oddity("copied-rows", "", what, advice, "warning" if copies >= 0.01 * n else "note")]
+    return [Oddity("copied-rows", "", what, advice, "warning" if spoils else "note")]
 
 
 # ------------------------------------------------------------------------------------------------ columns
