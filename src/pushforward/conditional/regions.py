@@ -17,6 +17,8 @@ import torch
 from torch import Tensor
 
 from ..bijections.table import TablePreprocess
+from ..errors import InputError
+from ..noise import Noise
 from ..spaces import Column
 from .cells import Cells, Interval, above, below, intersection
 
@@ -40,6 +42,19 @@ class Race:
         clock = -torch.special.log_ndtr(z[..., self.first : self.first + self.k])
         return self.log_frequency - clock.log()
 
+    def draw(self, replicates: int, noise: Noise) -> tuple[Tensor, Tensor]:
+        """Clocks as standard normals z (B * replicates, k) of which an allowed one wins, and log of their density."""
+        q, k = replicates, self.k
+        allowed = self.allowed.repeat_interleave(q, 0)
+        logits = self.log_frequency.expand_as(allowed).masked_fill(~allowed, -math.inf)
+        u = noise.uniform(q, 2 * k + 1, dtype=torch.float64).view(-1, 2 * k + 1)
+        winner = (logits - torch.log(-torch.log(u[:, :k]))).argmax(1, keepdim=True)
+        # The first clock goes off at t ~ Exp(1), and the others run on from there.
+        e = -self.log_frequency.exp() * u[:, -1:].log()
+        e = e - u[:, k : 2 * k].log().scatter(1, winner, 0.0)
+        z = torch.special.ndtri(torch.exp(-e).clamp(1e-300, 1 - _EDGE))
+        return z, -0.5 * (z.square() + math.log(2 * math.pi)).sum(1) - logits.logsumexp(1)
+
 
 @dataclass(frozen=True)
 class Region:
@@ -51,6 +66,7 @@ class Region:
         point: (B, D) the number must be `low` (of the first interval).
         owner: (B,) the row that each box belongs to; a row's region is the union of its boxes, which are disjoint.
         races: of categories with clocks.
+        log_weight: (B,) of boxes that stand for many, see `raced`; None: 0.
     """
 
     low: Tensor
@@ -58,13 +74,15 @@ class Region:
     point: Tensor
     owner: Tensor
     races: tuple[Race, ...] = ()
+    log_weight: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.owner)
 
     def __getitem__(self, boxes: Tensor) -> Region:
         races = tuple(replace(race, allowed=race.allowed[boxes]) for race in self.races)
-        return Region(self.low[boxes], self.high[boxes], self.point[boxes], self.owner[boxes], races)
+        weight = None if self.log_weight is None else self.log_weight[boxes]
+        return Region(self.low[boxes], self.high[boxes], self.point[boxes], self.owner[boxes], races, weight)
 
     @property
     def constrained(self) -> Tensor:
@@ -84,7 +102,33 @@ class Region:
             torch.cat([torch.ones(len(self), c, dtype=torch.bool), self.point], 1),
             self.owner,
             tuple(replace(race, first=race.first + c) for race in self.races),
+            self.log_weight,
         )
+
+    @property
+    def is_raced(self) -> bool:
+        """Whether the winner of any race is asked for."""
+        return any(not bool(race.allowed.all()) for race in self.races)
+
+    def raced(self, replicates: int, noise: Noise) -> Region:
+        """Each box as `replicates` ones (side by side) in which the clocks of races are points, drawn by `noise` (B,).
+
+        A box's weight is what makes the sum over them of an integral's values stand for the integral over the box.
+        """
+        if not self.is_raced:
+            return self
+        q = replicates
+        low, high, point = (v.repeat_interleave(q, 0).clone() for v in (self.low, self.high, self.point))
+        weight = torch.full((len(self) * q,), -math.log(q), dtype=torch.float64)
+        for race in self.races:
+            asked = ~race.allowed.all(1).repeat_interleave(q)
+            z, log_q = race.draw(q, noise)
+            part = slice(race.first, race.first + race.k)
+            low[asked, part], high[asked, part] = math.inf, -math.inf
+            low[asked, part, 0], high[asked, part, 0] = z[asked], z[asked]
+            point[asked, part] = True
+            weight -= torch.where(asked, log_q, 0.0)
+        return Region(low, high, point, self.owner.repeat_interleave(q), (), weight)
 
     def distance(self, z: Tensor) -> Tensor:
         """How far z (n, D) is from the union of all boxes, (n,): Euclidean, with the margins of races. 0 inside."""
@@ -141,6 +185,12 @@ def _boxes(pre: TablePreprocess, cases: Sequence[Case], owners: Sequence[int]) -
         first, last = torch.tensor([e[3:] for e in entries], dtype=torch.float64).unbind(1)
         low[boxes, number, which], high[boxes, number, which], is_point = _on_line(pre, number, first, last)
         point[boxes, number] = is_point
+        for i in number[is_point & (high[boxes, number, min(1, m - 1)] > -math.inf) & (m > 1)].tolist():
+            name = pre.space.columns[layout.intervals[i][0]].name  # type: ignore[attr-defined]
+            raise InputError(
+                f"{name} has a density: each of several numbers has probability zero.",
+                "Ask for one, or for an interval.",
+            )
     races = tuple(_race(pre, cases, *category) for category in layout.categories)
     return Region(low, high, point, torch.tensor(owners, dtype=torch.int64), races)
 
