@@ -13,7 +13,7 @@ from .options import Source
 from .output import Output, command_line, table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
 
@@ -177,8 +177,8 @@ def _vectors(data: Data, x: np.ndarray, opened: Any, path: Path) -> dict[str, An
     names = [p.column.name for p in seen]
     if len(seen) == 2 and len(values) > 1:
         order = [1, 0] if data.space.kind == "sphere" else [0, 1]  # longitude to the right
-        path.parent.mkdir(parents=True, exist_ok=True)
-        density_plot(path, data=torch.from_numpy(values[:, order]), names=[names[j] for j in order])
+        points, axes = torch.from_numpy(values[:, order]), [names[j] for j in order]
+        _draw(path, lambda: density_plot(path, data=points, names=axes))
         left_out = 0
     else:
         left_out = histogram_page(seen, path, title=f"{data.name}: {len(x):,} rows, {len(seen)} columns")
@@ -197,11 +197,22 @@ def _arrays(data: Data, x: np.ndarray, opened: Any, path: Path) -> dict[str, Any
     from ..data.pictures import image_grid
     from ..data.write import replacing
 
-    first = torch.from_numpy(x[:64].copy())
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as beside:
-        image_grid(first).save(beside)
+    grid = image_grid(torch.from_numpy(x[:64].copy()))
+
+    def save() -> None:
+        with replacing(path) as beside:
+            grid.save(beside)
+
+    _draw(path, save)
     return {"arrays": {"shape": list(data.space.shape), "low": float(x.min()), "high": float(x.max())}}
+
+
+def _draw(path: Path, draw: Callable[[], None]) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draw()
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}.") from None
 
 
 def _of_classes(condition: Mapping[str, Any] | None) -> list[dict[str, str]]:
