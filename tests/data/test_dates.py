@@ -118,8 +118,8 @@ def test_arrows_moments_come_back_exactly(unit: str) -> None:
         cells = pa.chunked_array([pa.array([*counts.tolist(), None]).cast(kind)])
         values = dates.seconds(cells)
         assert dates.from_seconds(values, np.isnan(values), kind).equals(cells.chunk(0))
-        assert not dates.is_fine(cells)
-    assert dates.is_fine(pa.chunked_array([pa.array([1, 1000]).cast(pa.timestamp("ns"))]))
+        assert not dates.is_finer_than_microseconds(cells)
+    assert dates.is_finer_than_microseconds(pa.chunked_array([pa.array([1, 1000]).cast(pa.timestamp("ns"))]))
 
 
 def test_days_and_times_of_day() -> None:

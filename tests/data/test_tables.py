@@ -45,6 +45,13 @@ def write(path: Path, text: str) -> Path:
         ('"a","b"\n1,"2.5"\n3,-4e2\n5,6\n', ("a", "b")),
         ("a;b\n1;2.5\n3;-4e2\n5;6\n", ("a", "b")),
         ("a,\n1,2.5\n3,-4e2\n5,6\n", ("a", "column_2")),
+        ("a,b,\n1,2.5,\n3,-4e2,\n5,6,\n", ("a", "b")),
+        ("a,b\n1,2.5\n3,-4e2\n5,6\n   \n\n  ", ("a", "b")),
+        ("a,b\r1,2.5\r3,-4e2\r5,6\r", ("a", "b")),
+        ("a|b\n1|2.5\n3|-4e2\n5|6\n", ("a", "b")),
+        ("2019,2020\n1,2.5\n3,-4e2\n5,6\n", ("2019", "2020")),
+        ('"1","2"\n1,2.5\n3,-4e2\n5,6\n', ("1", "2")),
+        ("2020-01-01,b\n1,2.5\n3,-4e2\n5,6\n", ("2020-01-01", "b")),
     ],
 )
 def test_headers_comments_and_separators(text: str, names: tuple[str, ...], tmp_path: Path) -> None:
@@ -86,6 +93,33 @@ def test_tsv_and_parquet_and_frames_give_the_same_rows(tmp_path: Path) -> None:
         _, space, _ = rows_of(source)
         assert set(space.names) <= {"a", "b", "c"}
     assert np.array_equal(rows_of(frame["a"])[0][:, 0], frame["a"])
+
+
+def test_arrow_types_that_other_libraries_send() -> None:
+    """Views of text, also in dictionaries, as polars writes them; runs; a column of lists only when left out."""
+    codes = pa.array([0, 1, None, 0], pa.uint32())
+    runs = pa.RunEndEncodedArray.from_arrays(pa.array([2, 4], pa.int32()), pa.array(["a", "b"]))
+    table = pa.table(
+        {
+            "category": pa.DictionaryArray.from_arrays(codes, pa.array(["b", "a"], pa.string_view())),
+            "runs": runs,
+            "lists": pa.array([[1], [2], [3], [4]]),
+            "zero": pa.array([0.0, -0.0, 1.0, None]),
+        }
+    )
+    x, space, _ = rows_of(Stream(table.drop_columns(["lists"])))
+    assert [c.categories for c in space.columns] == [("a", "b"), ("a", "b"), ("0", "1")]
+    assert np.array_equal(x, [[1, 0, 0], [0, 0, 0], [np.nan, 1, 1], [1, 1, np.nan]], equal_nan=True)
+    assert to_table(x, space)["category"].type == pa.dictionary(pa.uint32(), pa.string())
+    with pytest.raises(InputError, match=r"the table: column 'lists' is nested.*lists=drop"):
+        load(table)
+    assert load(table, columns="lists=drop").space.names == ("category", "runs", "zero")
+
+
+def test_a_frame_that_mixes_text_and_numbers_in_a_column() -> None:
+    frame = pd.DataFrame({"x": [1.0, 2.0, 3.0], "n": [1, "many", 3]})
+    with pytest.raises(InputError, match=r"the table: column 'n', data row 2: 'many' \(str\).*data row 1: 1 \(int\)"):
+        load(frame)
 
 
 def test_frames_of_pandas_keep_their_types() -> None:
@@ -217,7 +251,7 @@ BAD_FILES: list[tuple[str | bytes, dict[str, Any], str]] = [
     (
         "a,b\n1,123456789012345678\n2,3\n3,4\n",
         {"columns": {"b": "integer"}},
-        "column 'b', data row 1: 123456789012345678 is larger",
+        "column 'b', data row 1: 123456789012345678 has more digits",
     ),
     ("a,b\n1,ü\n2,v\n".encode("latin-1"), {"encoding": "utf-8"}, "line 2: byte 0xfc is not utf-8"),
     ("a,b\n1,2\n2,3\n", {"encoding": "utf-16"}, "line 1: as utf-16 it has no lines"),
@@ -382,8 +416,11 @@ def test_decimals_and_large_integers() -> None:
     x, space, notes = rows_of(table)
     assert np.array_equal(x[:, 0], [1.25, 2.41, 3]) and space.names == ("d",)  # the nearest float64, not next to it
     assert any("left out: column u (identifier: whole numbers beyond 2^53)" in note for note in notes)
-    with pytest.raises(InputError, match="column 'u', data row 3: 9223372036854775808 is larger than 2"):
+    with pytest.raises(InputError, match="column 'u', data row 3: 9223372036854775808 has more digits"):
         load(table, columns={"u": "integer"})
+    long = pa.table({"d": [Decimal("12345678901234567.89"), Decimal("1.5"), Decimal("2.5")], "x": [1.0, 2.0, 4.0]})
+    with pytest.raises(InputError, match=r"column 'd', data row 1: 12345678901234567.89 has more digits"):
+        load(long, columns={"d": "continuous"})
     kept = load(table, columns={"u": "category"})
     assert kept.space.columns[1].categories == ("1", "2", str(2**63))
     every = torch.cat([part.x for part in (kept.train, kept.validation, kept.test)])

@@ -129,8 +129,8 @@ def numbers(cells: pa.ChunkedArray, name: str, where: str) -> np.ndarray:
         raise InputError(f"{where}: column {name!r} holds {kind}, not numbers.", f"Leave it out: columns {name}=drop.")
     if (row := beyond(cells)) is not None:
         raise InputError(
-            f"{where}: column {name!r}, data row {row + 1}: {cells[row].as_py()} is larger than 2^53: as a number it "
-            "would be rounded.",
+            f"{where}: column {name!r}, data row {row + 1}: {cells[row].as_py()} has more digits than float64 "
+            "(integers to 2^53): as a number it would be rounded.",
             f"Keep it as a label (columns {name}=category) or leave it out ({name}=drop).",
         )
     if pa.types.is_decimal(cells.type):  # Arrow's own cast to float64 misses the nearest one
@@ -147,16 +147,25 @@ def numbers(cells: pa.ChunkedArray, name: str, where: str) -> np.ndarray:
 
 
 def beyond(cells: pa.ChunkedArray) -> int | None:
-    """The first row whose integer float64 cannot hold exactly, or None."""
-    if not pa.types.is_integer(cells.type) or cells.type.bit_width < 64 or cells.null_count == len(cells):
+    """The first row whose integer (or decimal number, in its last digit) float64 cannot hold exactly, or None."""
+    kind = cells.type
+    if cells.null_count == len(cells):
         return None
-    extremes = pc.min_max(cells).as_py()
-    if max(abs(extremes["min"]), abs(extremes["max"])) <= LARGEST_INTEGER:
+    if pa.types.is_decimal(kind):
+        if kind.precision <= 15:
+            return None
+        large = pc.greater(pc.abs(cells.cast(pa.string()).cast(pa.float64())), LARGEST_INTEGER / 10.0**kind.scale)
+    elif pa.types.is_integer(kind) and kind.bit_width == 64:
+        extremes = pc.min_max(cells).as_py()
+        if max(abs(extremes["min"]), abs(extremes["max"])) <= LARGEST_INTEGER:
+            return None
+        large = pc.greater(cells, pa.scalar(LARGEST_INTEGER, kind))
+        if pa.types.is_signed_integer(kind):
+            large = pc.or_(large, pc.less(cells, pa.scalar(-LARGEST_INTEGER, kind)))
+    else:
         return None
-    large = pc.greater(cells, pa.scalar(LARGEST_INTEGER, cells.type))
-    if pa.types.is_signed_integer(cells.type):
-        large = pc.or_(large, pc.less(cells, pa.scalar(-LARGEST_INTEGER, cells.type)))
-    return int(pc.index(large, True).as_py())
+    row = int(pc.index(large, True).as_py())
+    return row if row >= 0 else None
 
 
 def _seconds(cells: pa.ChunkedArray, column: Column, where: str) -> np.ndarray:
@@ -178,6 +187,7 @@ def texts(cells: pa.ChunkedArray) -> pa.ChunkedArray:
         cells = cells.cast(pa.int64())
     if pa.types.is_floating(cells.type):
         cells = pc.if_else(pc.is_nan(cells), None, cells)
+        cells = pc.if_else(pc.equal(cells, pa.scalar(0, cells.type)), pa.scalar(0, cells.type), cells)  # -0 is 0
     return cells.cast(pa.string())
 
 

@@ -182,14 +182,14 @@ class _Finder:
         if len(values) < 2:
             return self._labels("constant")
         missing = len(known) < len(x)
-        if not pa.types.is_duration(kind) and len(values) == 2 and values.tolist() == [0, 1]:
+        if len(values) == 2 and values.tolist() == [0, 1]:
             made = self._labels("boolean")
             if len(made.categories) == 2:
                 self.notes.append(f"column {self.name}: 0 and 1 are taken as no and yes")
                 return made
         whole = bool((values == np.rint(values)).all() and abs(values[[0, -1]]).max() <= cells.LARGEST_INTEGER)
         unique = whole and len(values) == len(known)
-        if unique and (why := self._identifies(values, pa.types.is_integer(kind))):
+        if unique and (why := self._identifies(values, pa.types.is_integer(kind) or pa.types.is_duration(kind))):
             return Dropped(self.name, "identifier", why)
         low, high = float(values[0]), float(values[-1])
         if whole:
@@ -217,14 +217,14 @@ class _Finder:
         draft = Column(self.name, "datetime", (), missing=True, stored=self.stored, format=format)
         x = encode_column(self.column, draft, self.where)
         known = x[~np.isnan(x)]
+        if dates.is_finer_than_microseconds(self.column):
+            self.notes.append(f"column {self.name}: nanoseconds are rounded to microseconds")
         if len(known) == 0 or known.min() == known.max():
             return self._labels("constant")
         if format:
             self.notes.append(f"column {self.name}: dates such as {dates.example(format)}")
         if remark:
             self.notes.append(f"column {self.name}: {remark}")
-        if dates.is_fine(self.column):
-            self.notes.append(f"column {self.name}: nanoseconds are rounded to microseconds")
         low, high = float(known.min()), float(known.max())
         return Column(self.name, "datetime", (), low, high, dates.step(known), len(known) < len(x), self.stored, format)
 

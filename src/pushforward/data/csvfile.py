@@ -76,6 +76,8 @@ def read(path: Path, options: Options) -> TextTable:
         InputError: empty, in another encoding, ragged, or repeated names.
     """
     content, notes = _utf8(path.read_bytes(), str(path), options.encoding)
+    if re.search(rb"[\r\n] +[ \r\n]*\Z", content[-4096:]):  # lines of spaces at the end are no rows
+        content = content.rstrip(b" \r\n") + b"\n"
     text = _sample(content)
     begin, lines = _after_comments(text, str(path))
     separator = options.separator or _separator(text[begin:], path)

@@ -101,8 +101,8 @@ def seconds(cells: pa.ChunkedArray) -> np.ndarray:
     return np.where(gone, np.nan, values)
 
 
-def is_fine(cells: pa.ChunkedArray) -> bool:
-    """Whether moments are finer than the microsecond that float64 holds."""
+def is_finer_than_microseconds(cells: pa.ChunkedArray) -> bool:
+    """Whether moments have digits that float64 seconds lose."""
     kind = cells.type
     if not ((pa.types.is_timestamp(kind) or pa.types.is_time64(kind)) and kind.unit == "ns"):
         return False

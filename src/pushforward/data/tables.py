@@ -5,19 +5,17 @@ Data rows are counted from 1 in messages, without header and comments.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ..errors import InputError, did_you_mean
 from ..spaces import COLUMN_KINDS, Real, Space, Table
-from . import csvfile, numerals
+from . import csvfile, frames, numerals
 from .cells import is_numeric as is_numeric
 from .cells import texts
 from .columns import Detected, detect, encode, moments, time_labels
@@ -338,7 +336,7 @@ def from_parquet(path: Path, options: Options) -> Source:
     """A Parquet file: pictures when a column holds encoded ones, else a table.
 
     Raises:
-        InputError: damaged, or columns that are neither numbers nor text.
+        InputError: damaged.
     """
     from .images import from_parquet_images, image_columns
 
@@ -352,7 +350,7 @@ def from_parquet(path: Path, options: Options) -> Source:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path} is damaged or not a Parquet file: {str(error).splitlines()[0]}") from None
-    return TableSource(path_name(path), str(path), _plain(table), options)
+    return TableSource(path_name(path), str(path), frames.plain(table), options)
 
 
 def is_frame(source: Any) -> bool:
@@ -364,31 +362,10 @@ def from_frame(source: Any, options: Options) -> Source:
     """A table of another library, through Arrow; the index of a pandas frame is left out.
 
     Raises:
-        InputError: columns that are neither numbers nor text.
+        InputError: a column that Arrow does not take.
     """
     from .arrays import ArraySource
 
     if not hasattr(source, "columns") and not isinstance(source, pa.Table) and hasattr(source, "__array__"):
         return ArraySource("array", "the series", np.asarray(source), {}, options)
-    try:
-        if hasattr(source, "__arrow_c_stream__"):
-            table = pa.table(source)
-        else:
-            from pyarrow.interchange import from_dataframe
-
-            table = from_dataframe(source)
-    except (pa.ArrowException, TypeError, ValueError) as error:
-        raise InputError(f"the frame cannot be read: {str(error).splitlines()[0]}") from None
-    return TableSource("table", "the table", _plain(table), options)
-
-
-def _plain(table: pa.Table) -> pa.Table:
-    """Without the index columns that pandas adds."""
-    pandas = json.loads((table.schema.metadata or {}).get(b"pandas", b"{}"))
-    index = [name for name in pandas.get("index_columns", []) if isinstance(name, str) and name in table.column_names]
-    repeated = len(set(table.column_names)) < table.num_columns
-    table = table if repeated else table.drop_columns(index)
-    views = [i for i, field in enumerate(table.schema) if str(field.type) == "string_view"]
-    for i in views:  # few functions of Arrow take views of strings
-        table = table.set_column(i, table.schema.field(i).name, pc.cast(table.column(i), pa.string()))
-    return table
+    return TableSource("table", "the table", frames.to_arrow(source), options)
