@@ -47,23 +47,25 @@ def inspect(
     refuse_existing(out, overwrite)
 
     from ..data.data import load_opened
-    from ..data.overview import of_condition
+    from ..data.overview import of_condition, of_labels
 
     loaded, found, opened = load_opened(data, condition=condition, **output.data)
     path = out if out is not None else fresh(Path(f"{loaded.name}-inspect.png"))
+    kind = _kind(loaded)
     document: dict[str, Any] = {
         "data": loaded.name,
         "source": loaded.source,
-        "kind": _kind(loaded),
+        "kind": kind,
         "what": _what(loaded, len(found.x)),
         "sizes": loaded.describe()["sizes"],
         "split": loaded.split["how"],
         "condition": of_condition(loaded),
+        "labels": of_labels(opened) if kind in ("pictures", "vectors", "arrays") else {},
         "notes": list(loaded.notes),
         "oddities": [],
     }
     describe = {"table": _table, "pictures": _pictures, "text": _tokens, "sequences": _tokens, "arrays": _arrays}
-    document |= describe.get(document["kind"], _vectors)(loaded, found.x, opened, path)
+    document |= describe.get(kind, _vectors)(loaded, found.x, opened, path)
     document["oddities"] += _of_classes(document["condition"])
     if output.data.get("split_by") or output.data.get("split_time"):
         document["oddities"] = [o for o in document["oddities"] if o["kind"] != "order"]
@@ -98,13 +100,16 @@ def _what(data: Data, rows: int) -> str:
 
 def _table(data: Data, x: np.ndarray, opened: Any, path: Path) -> dict[str, Any]:
     from ..bijections.dependencies import find_dependencies
+    from ..data.columns import Dropped
     from ..data.histograms import histogram_page
     from ..data.oddities import find_oddities, profiles, some_rows
     from ..data.overview import of_columns, of_dropped
 
     columns = data.space.columns  # type: ignore[attr-defined]
+    asked = (Dropped(name, "drop", "as asked") for name, kind in opened.options.columns.items() if kind == "drop")
+    dropped = [*opened.found.dropped, *asked]
     seen = profiles(x, columns)
-    odd = find_oddities(x, columns, dropped=opened.found.dropped, rules=find_dependencies, seen=seen)
+    odd = find_oddities(x, columns, dropped=dropped, rules=find_dependencies, seen=seen)
     counted = len(some_rows(len(x), x.shape[1]))
     parents = {o.column: o.other for o in odd if o.kind == "function"}
     facts = of_columns(seen, x)
@@ -116,7 +121,7 @@ def _table(data: Data, x: np.ndarray, opened: Any, path: Path) -> dict[str, Any]
     left_out = histogram_page(seen, path, title=title, remark=remark)
     return {
         "columns": facts,
-        "dropped": of_dropped(opened.found.dropped, opened.columns),
+        "dropped": of_dropped(dropped, opened.columns),
         "counted_rows": counted,
         "oddities": [_plain(o) for o in odd],
         "columns_not_drawn": left_out,
@@ -282,6 +287,7 @@ def _show(document: Mapping[str, Any]) -> None:
         print(f"each {p['height']} pixels high and {p['width']} wide, {colours}, {p['levels']:,} levels")
     if "arrays" in document:
         print(f"values {document['arrays']['low']:.4g} to {document['arrays']['high']:.4g}")
+    _show_labels(document)
     if "tokens" in document:
         _show_tokens(document["tokens"])
     notes = [note for note in document["notes"] if not note.startswith(f"{sum(sizes.values()):,} row")]  # said above
@@ -331,6 +337,18 @@ def _show_columns(document: Mapping[str, Any]) -> None:
         print()
         rows = [[d["name"], d["kind"], d["why"], d["example"] or "-", d["keep"] or "-"] for d in dropped]
         table(["left out", "kind", "why", "example", "to keep it"], rows)
+
+
+def _show_labels(document: Mapping[str, Any]) -> None:
+    from ..data.overview import classes_in_words
+
+    chosen = (document["condition"] or {}).get("name", "").split(",")
+    for name, classes in document["labels"].items():
+        if isinstance(classes, str):
+            print(f"{name} cannot be the condition: {classes}")
+        elif name not in chosen:
+            counts = f"{classes:,} different ones" if isinstance(classes, int) else classes_in_words(classes)
+            print(f"{name}: {counts} (--condition {name})")
 
 
 def _show_tokens(facts: Mapping[str, Any]) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from ..dataset import join
+from ..errors import InputError
 from ..spaces import Classes, Column, Pixels, Real, Sphere, Tokens, Torus
 from .cells import LARGEST_INTEGER
 from .columns import Dropped
@@ -16,10 +17,13 @@ from .data import Data
 from .geometry import written
 from .oddities import Profile, profiles, some_rows
 from .oddity import amount, leave_out, listed, moment, shorten
+from .source import Source
 from .tokenizer import tokenizer
 
 MOST_NAMED = 20
 """Categories that are listed with their counts."""
+MOST_CLASSES = 100
+"""Labels that are counted one by one."""
 WINDOWS = 3
 """Texts that are shown."""
 
@@ -108,6 +112,20 @@ def of_condition(data: Data) -> dict[str, Any] | None:
 
 def of_pictures(space: Pixels) -> dict[str, Any]:
     return {"height": space.height, "width": space.width, "channels": space.channels, "levels": space.levels}
+
+
+def of_labels(opened: Source) -> dict[str, Any]:
+    """What may be the condition: how often each label is there; of many, how many differ; or why it cannot be used."""
+    labels: dict[str, Any] = {}
+    for name in opened.obvious:
+        try:
+            cells = np.asarray(opened.columns[name])
+        except InputError as error:
+            labels[name] = error.what
+            continue
+        values, counts = np.unique(cells.astype(str), return_counts=True)
+        labels[name] = dict(zip(values.tolist(), counts.tolist())) if len(values) <= MOST_CLASSES else len(values)
+    return labels
 
 
 def of_tokens(x: np.ndarray, space: Tokens) -> tuple[dict[str, Any], Profile]:
