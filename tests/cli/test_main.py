@@ -115,7 +115,7 @@ def _files(folder: Path) -> None:
         (["fit", "empty"], "empty"),
         (["fit", "one.csv"], "row"),
         (["fit", "text.csv"], "'oops'"),
-        (["fit", "hole.csv"], "row 2"),
+        (["fit", "hole.csv", "--no-missing"], "row 2"),
         (["fit", "pickled.pt"], "never opened"),
         (["fit", "objects.npy"], "never opened"),
         (["fit", "ring:modez=3"], "Did you mean modes"),
