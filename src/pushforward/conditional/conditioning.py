@@ -84,7 +84,7 @@ def _draw_chunk(mixture: Mixture, region: Region, used: Tensor, q: int, each: in
         log_w = base + walked.view(n, most, q, k, each)
     total = log_w.flatten(1).logsumexp(1)
     share = (log_w - total.view(n, 1, 1, 1, 1)).exp().nan_to_num(0.0)
-    chosen = _choose(share.flatten(1), noise.at(1).uniform(draws, dtype=torch.float64)).flatten()
+    chosen = choose(share.flatten(1), noise.at(1).uniform(draws, dtype=torch.float64)).flatten()
     particle, component = chosen % each, chosen // each % k
     box = chosen // (each * k) + (torch.arange(n) * (most * q)).repeat_interleave(draws)
     if plan is None:
@@ -96,7 +96,7 @@ def _draw_chunk(mixture: Mixture, region: Region, used: Tensor, q: int, each: in
     return Draws(z.view(n, draws, -1), _effective(share), total - math.log(each))
 
 
-def _choose(share: Tensor, u: Tensor) -> Tensor:
+def choose(share: Tensor, u: Tensor) -> Tensor:
     """Indices (n, J) by the shares (n, N), with u (n, J)."""
     ends = share.cumsum(1)
     return torch.searchsorted(ends, u * ends[:, -1:], right=True).clamp_max(share.shape[1] - 1)

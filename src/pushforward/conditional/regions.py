@@ -84,6 +84,13 @@ class Region:
         weight = None if self.log_weight is None else self.log_weight[boxes]
         return Region(self.low[boxes], self.high[boxes], self.point[boxes], self.owner[boxes], races, weight)
 
+    def of_rows(self, rows: Tensor) -> Region:
+        """The boxes of some rows (in order), which are then rows 0, 1, ..."""
+        place = torch.full((int(self.owner.max()) + 1,), -1, dtype=torch.int64)
+        place[rows] = torch.arange(len(rows))
+        part = self[(place[self.owner] >= 0).nonzero()[:, 0]]
+        return replace(part, owner=place[part.owner])
+
     @property
     def constrained(self) -> Tensor:
         """(B, D): numbers that may not be anything, races aside."""
@@ -230,6 +237,8 @@ def _on_line(pre: TablePreprocess, number: Tensor, first: Tensor, last: Tensor) 
     low = low.masked_fill(first <= bottom + slack, -math.inf)
     high = high.masked_fill(last >= top - slack, math.inf)
     here = torch.where(direct.isnan(), torch.special.ndtri(until.clamp(_EDGE, 1 - _EDGE)), direct)
+    # A cell too far in a tail for its interval to be told from a point: what it says of the others is the same.
+    point = point | (low >= high)
     return torch.where(point, here, low), torch.where(point, here, high), point
 
 
