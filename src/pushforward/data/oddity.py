@@ -79,7 +79,9 @@ class Profile:
 
     def rows(self, count: float) -> str:
         """`12 rows`; `about 1,200 rows` where not all were counted."""
-        return rows(count) if self.scale == 1 else f"about {rows(float(f'{count * self.scale:.2g}'))}"
+        if self.scale == 1:
+            return rows(count)
+        return f"about {rows(float(f'{count * self.scale:.2g}'))}" if count > 2 else "a few rows"
 
 
 def moment(seconds: float, column: Column) -> str:
@@ -94,7 +96,7 @@ def amount(value: float) -> str:
     """A number: 12, 2015, 12,345, 0.25, 1.5e+09."""
     if value == round(value) and abs(value) < 1e15:
         return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.0f}"
-    return f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.6g}"
+    return f"{value:.4g}" if abs(value) < 1e4 else f"{value:,.6g}"
 
 
 def share(fraction: float) -> str:
