@@ -62,26 +62,23 @@ def detect(table: pa.Table, kinds: Mapping[str, str], where: str) -> Detected:
     for name in kinds:
         if name not in table.column_names:
             raise InputError(f"{where} has no column {name!r} (columns=).", did_you_mean(name, table.column_names))
-    columns: list[Column] = []
-    dropped: list[Dropped] = []
-    notes: list[str] = []
-    for name in table.column_names:
-        found = _Finder(table.column(name), name, where, notes).find(kinds.get(name))
-        if isinstance(found, Column):
-            columns.append(found)
-        else:
-            dropped.append(found)
+    finders = [_Finder(table.column(name), name, where) for name in table.column_names]
+    found = cells.each(lambda finder: finder.find(kinds.get(finder.name)), finders, table.num_rows)
+    columns = tuple(column for column in found if isinstance(column, Column))
+    dropped = tuple(column for column in found if isinstance(column, Dropped))
+    notes = [note for finder in finders for note in finder.notes]
     for d in dropped:
         if d.kind != "drop":
             notes.append(f"left out: column {d.name} ({d.kind}: {d.why}); --columns {d.name}=category keeps it")
-    return Detected(tuple(columns), tuple(dropped), notes)
+    return Detected(columns, dropped, notes)
 
 
 class _Finder:
     """One column on its way to a kind."""
 
-    def __init__(self, column: pa.ChunkedArray, name: str, where: str, notes: list[str]):
-        self.column, self.name, self.where, self.notes = column, name, where, notes
+    def __init__(self, column: pa.ChunkedArray, name: str, where: str):
+        self.column, self.name, self.where = column, name, where
+        self.notes: list[str] = []
         self.stored = str(column.type)
 
     def find(self, kind: str | None) -> Column | Dropped:

@@ -49,11 +49,13 @@ def _groups(columns: Mapping[str, pa.ChunkedArray], chosen: Sequence[str]) -> li
         named = words.is_id_name(name) or bool(_GROUP_NAME.fullmatch(name.strip()))
         if name in chosen or not (cells.is_text(kind) or (named and pa.types.is_integer(kind))):
             continue
+        if not named and not words.are_codes(pc.unique(cells.plain(column[:1000])).drop_null()):
+            continue
         distinct = pc.unique(cells.plain(column)).drop_null()
         k, rows = len(distinct), len(column) - column.null_count
         if k < 10 or not 1.2 * k <= rows <= MOST_ROWS * k:
             continue
-        if named or (cells.is_text(kind) and words.are_codes(distinct)):
+        if named or words.are_codes(distinct):
             notes.append(
                 f"column {name} looks like groups of {rows / k:.1f} rows: rows of one group in several parts make the "
                 f"test too easy; --split-by {name} keeps them together"
@@ -84,7 +86,7 @@ def _copies(x: np.ndarray, space: Table, parts: Mapping[str, Tensor]) -> str:
         return ""
     keys = row_keys(x)
     test = keys[parts["test"].numpy()]
-    shared = int(np.isin(test, keys[parts["train"].numpy()]).sum())
+    shared = pc.sum(pc.is_in(pa.array(test), pa.array(keys[parts["train"].numpy()]))).as_py() or 0
     if shared < max(2, 0.01 * len(test)):
         return ""
     return (

@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 from ..errors import InputError, did_you_mean
 from ..spaces import COLUMN_KINDS, Real, Space, Table
 from . import csvfile, frames, numerals
+from .cells import each, texts
 from .cells import is_numeric as is_numeric
-from .cells import texts
 from .columns import Detected, detect, encode, moments, time_labels
 from .options import Options
 from .source import Rows, Source, number, path_name
@@ -48,7 +48,7 @@ class TableSource(Source):
             if given is not None and given not in names:
                 raise InputError(f"{where} has no column {given!r}.", did_you_mean(given, names))
         self.rows, self.options = plain.num_rows, options
-        self.columns: Mapping[str, pa.ChunkedArray] = _Columns(plain, self.text, options.columns, self.notes)
+        self.columns: _Columns = _Columns(plain, self.text, options.columns)
         self.class_limit = NUMERIC_CLASSES
         self.positional = self.text is not None and not self.text.named
         """Whether the names are our own (no header): then they are matched by position."""
@@ -57,7 +57,8 @@ class TableSource(Source):
     @property
     def obvious(self) -> tuple[str, ...]:
         """Columns that are not numeric."""
-        return tuple(name for name, column in self.columns.items() if not is_numeric(column.type))
+        table = self.table
+        return tuple(name for name in self.columns if not is_numeric(table.schema.field(name).type))
 
     @obvious.setter
     def obvious(self, names: tuple[str, ...]) -> None:
@@ -74,7 +75,8 @@ class TableSource(Source):
         Raises:
             InputError: of a text file, a cell that is not a number among numbers.
         """
-        return pa.table({name: self.columns[name] for name in names})
+        cells = each(self.columns.__getitem__, names, self.rows)
+        return pa.table(dict(zip(names, cells)))
 
     def read(self, chosen: tuple[str, ...] = (), like: Space | None = None) -> Rows:
         names = [name for name in self.columns if name not in chosen]
@@ -145,6 +147,7 @@ class TableSource(Source):
                 "Fill the cells, remove those rows, or have missing cells modelled.",
             )
         self.notes.append(_summary(found, self.rows, absent))
+        self.notes.extend(self.columns.notes())
         self.notes.extend(found.notes)
         return Rows(x, found.space)
 
@@ -196,18 +199,19 @@ class TableSource(Source):
 class _Columns(Mapping[str, pa.ChunkedArray]):
     """The typed columns of a table; those of a text file are read as numbers when they are first asked for."""
 
-    def __init__(self, table: pa.Table, text: csvfile.TextTable | None, kinds: Mapping[str, str], notes: list[str]):
-        self._names, self._table, self._text, self._kinds, self._notes = table.column_names, table, text, kinds, notes
-        self._typed: dict[str, pa.ChunkedArray] = {}
+    def __init__(self, table: pa.Table, text: csvfile.TextTable | None, kinds: Mapping[str, str]):
+        self._names, self._table, self._text, self._kinds = table.column_names, table, text, kinds
+        self._typed: dict[str, tuple[pa.ChunkedArray, list[str]]] = {}
 
     def __getitem__(self, name: str) -> pa.ChunkedArray:
         if name not in self._typed:
-            column = self._table.column(name)
-            if self._text is not None:
-                column, notes = self._text.typed(name, self._kinds.get(name))
-                self._notes.extend(notes)
-            self._typed[name] = column
-        return self._typed[name]
+            column = self._table.column(name), list[str]()
+            self._typed[name] = column if self._text is None else self._text.typed(name, self._kinds.get(name))
+        return self._typed[name][0]
+
+    def notes(self) -> list[str]:
+        """What was decided about the columns that were asked for, in their order."""
+        return [note for name in self._names if name in self._typed for note in self._typed[name][1]]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
