@@ -211,3 +211,10 @@ def test_short_cuts_of_headers_say_what_pillow_says() -> None:
             assert probe(data) == (opened.height, opened.width, grey)
     for damaged in (b"", b"\x89PNG", files[0][:20], files[-1][:30], b"\xff\xd8\xff" + bytes(50), b"\xff" * 40):
         assert decode_module._header(damaged) is None
+
+
+def test_a_rotation_in_xmp_counts_too() -> None:
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    data = encoded(pixels(16, 48, 3), "JPEG", xmp=xmp)
+    height, width, _ = probe(data)
+    assert (height, width) == (48, 16) and decode(data, Plan(48, 16, 3))[0].std() > 20

@@ -492,3 +492,20 @@ def test_the_cache_knows_how_pictures_were_fitted(tmp_path: Path, monkeypatch: p
 def test_arrays_with_alpha_can_be_resized() -> None:
     data = load(pixels(10, 8, 8, 4), image_size=4)
     assert data.space == Pixels(4, 4, 4)
+
+
+def test_commands_read_new_pictures_as_the_run_did(tmp_path: Path) -> None:
+    from types import SimpleNamespace
+
+    from pushforward.cli.common import read_data
+    from pushforward.data import read_like
+
+    for i in range(6):
+        save(tmp_path / "p" / f"{i}.png", pixels(8, 24, 3))
+    (tmp_path / "l.csv").write_text("file,kind\n" + "\n".join(f"{i},k{i % 2}" for i in range(6)))
+    options = {"image_size": 8, "fit": "stretch", "labels": str(tmp_path / "l.csv"), "condition": "kind"}
+    data = load(tmp_path / "p", **options)
+    run: Any = SimpleNamespace(document={"data": {"source": str(tmp_path / "p"), "options": data.options}})
+    model: Any = SimpleNamespace(space=data.space, condition_space=data.condition_space)
+    x, c = read_data(run, model, str(tmp_path / "p"), None)
+    assert torch.equal(x, read_like(tmp_path / "p", data.space, fit="stretch")[0]) and c.tolist() == [0, 1] * 3
