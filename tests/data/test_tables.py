@@ -448,3 +448,26 @@ def test_the_options_of_a_table_reach_the_space(tmp_path: Path) -> None:
     assert zip_.categories == tuple(str(10000 + i) for i in range(7)) and zip_.stored == "string"
     assert k.kind == "ordinal" and k.categories == ("0", "1", "2", "3")
     assert f.step is None and load(path).space.columns[2].step == 0.5
+
+
+FUZZ = st.sampled_from(["1", "2,5", "x", "", '"q"', "2020-01-01", "NA", "1e999", "-"])
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.one_of(
+        st.binary(max_size=300),
+        st.text(st.sampled_from('ab01.,;|\t"\n\r#? -%\u00e9\u2028'), max_size=200).map(lambda t: t.encode()),
+        st.text(st.sampled_from('a1,"\n;'), max_size=80).map(lambda t: t.encode("utf-16")),
+        st.lists(st.tuples(FUZZ, FUZZ).map(",".join), min_size=1, max_size=12).map(lambda t: "\n".join(t).encode()),
+    )
+)
+def test_any_bytes_give_a_table_or_one_error(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    path = tmp_path_factory.mktemp("fuzz") / "t.csv"
+    path.write_bytes(content)
+    try:
+        data = load(path)
+    except InputError as error:
+        assert "t.csv" in str(error)
+    else:
+        assert len(data.train) >= 1 and not torch.isinf(data.train.x).any()
