@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..bijections.table import TablePreprocess
-from ..errors import InputError
+from ..errors import InputError, did_you_mean
 from ..families.adapted import Adapted
 from ..model import GenerativeModel
 from ..noise import Noise, mix_seed
@@ -27,7 +27,8 @@ _ROWS = 512
 """Rows that are worked on at a time; what they are filled with does not depend on it."""
 CANDIDATES: Mapping[Usable, int] = {"exact": 64, "unbiased": 64, "estimate": 16}
 LOW = 10.0
-"""Rows whose candidates are worth less than this get four times as many, twice."""
+"""Rows whose candidates are worth less than this get four times as many."""
+METHODS = ("auto", "approximate")
 
 
 @dataclass
@@ -51,7 +52,9 @@ class Imputed:
 
 
 @torch.no_grad()
-def impute(model: GenerativeModel, x: Tensor, condition: Any = None, *, draws: int = 1, seed: int = 0) -> Imputed:
+def impute(
+    model: GenerativeModel, x: Tensor, condition: Any = None, *, draws: int = 1, seed: int = 0, method: str = "auto"
+) -> Imputed:
     """Draws from p(missing cells | the others) for each row.
 
     A blank is filled by a value: where the model knows missing cells as an event, by what it says of cells that are
@@ -61,15 +64,20 @@ def impute(model: GenerativeModel, x: Tensor, condition: Any = None, *, draws: i
     Args:
         x: (n, columns), NaN where a cell is missing, in any column. condition: of the rows, of a conditional model.
         draws: K, how many times all blanks are filled, independently.
+        method: "auto", or "approximate", which needs no likelihoods and is fast for every model.
 
     Raises:
-        InputError: a model of anything but a table; values outside its space.
+        InputError: a model of anything but a table; values outside its space; an unknown method.
     """
     if not isinstance(model.space, Table):
         raise InputError(
             f"blanks are filled in tables, and this model generates {model.space.describe()}.",
             "Fit a CSV or Parquet table.",
         )
+    if method not in METHODS:
+        raise InputError(f"unknown method {method!r}.", did_you_mean(method, METHODS))
+    if draws < 1:
+        raise InputError(f"draws is {draws}.", "It must be at least 1.")
     pre = table_preprocess(model, "filling blanks")
     assert isinstance(model, Adapted)
     x = _checked(x, model.space)
@@ -77,7 +85,7 @@ def impute(model: GenerativeModel, x: Tensor, condition: Any = None, *, draws: i
     blanks = x.isnan() & torch.tensor([bool(c.categories) or c.is_number for c in model.space.columns])
     found = x.expand(draws, *x.shape).clone()
     ess = torch.full((len(x),), math.inf, dtype=torch.float64)
-    filler = _Filler(model, pre, seed)
+    filler = _Filler(model, pre, seed, method)
     some = blanks.any(1).nonzero()[:, 0]
     for label, which in _by_class(model, condition, some):
         for index in which.split(_ROWS):
@@ -104,13 +112,14 @@ def _by_class(model: GenerativeModel, condition: Any, index: Tensor) -> list[tup
 class _Filler:
     """Fillings of rows by one model."""
 
-    def __init__(self, model: Adapted, pre: TablePreprocess, seed: int):
+    def __init__(self, model: Adapted, pre: TablePreprocess, seed: int, method: str):
         self.model, self.pre, self.seed = model, pre, seed
         self.likelihood: Usable = "exact"
         self.closed = is_mixture(model.core)
-        if not self.closed:
+        if not self.closed and method == "auto":
             self.likelihood = usable_likelihood(model.core)
-        self.method = "exact" if self.closed else "approximate" if self.likelihood == "none" else "importance"
+        approximate = self.likelihood == "none" or method == "approximate"
+        self.method = "exact" if self.closed else "approximate" if approximate else "importance"
         self._mixtures: dict[int | None, Mixture] = {}
 
     def mixture(self, label: int | None) -> Mixture:
@@ -179,7 +188,7 @@ class _Filler:
         z = torch.empty(n, draws, mixture.dimensions, dtype=torch.float64)
         ess = torch.zeros(n, dtype=torch.float64)
         todo = torch.arange(n)
-        for turn in range(3):
+        for turn in range(2):
             noise = Noise.of(self.seed, 60, turn, index=index[todo])
             found = draw_rows(mixture, asked.of_rows(todo), len(todo), many, noise)
             flat = found.z.flatten(0, 1)
@@ -212,17 +221,19 @@ class _Filler:
         return filled
 
     def notes(self, ess: Tensor) -> list[str]:
-        if self.method == "exact":
-            return ["exact: conditional distributions of a mixture of Gaussians, cells drawn within their intervals"]
-        if self.method == "approximate":
-            return [
-                "approximate: by a mixture of Gaussians fitted to the model's samples (it has no likelihood to weight by)",
-                "fit gmm, kde, real-nvp or vae for draws of the model's own conditional distributions",
-            ]
-        notes = ["candidates of a mixture fitted to the model's samples, weighted by the model's likelihood"]
+        """How it was done, and how well."""
+        said = {
+            "exact": "the model's own conditional distributions, of a mixture of Gaussians; rounded numbers and categories "
+            "by draws within their intervals",
+            "importance": "candidates of a mixture fitted to the model's samples, chosen by the model's likelihood",
+            "approximate": "a mixture of Gaussians fitted to the model's samples, conditioned in its place",
+        }
+        notes = [said[self.method]]
+        if self.likelihood == "none":
+            notes.append("this model has no likelihood to choose by: gmm, kde, real-nvp and vae have one")
         low = int((ess < LOW).sum())
         if low:
-            notes.append(f"{low:,} of {len(ess):,} rows were filled out of fewer than {LOW:.0f} effective candidates")
+            notes.append(f"{low:,} of {len(ess):,} rows were filled from fewer than {LOW:.0f} effective candidates")
         return notes
 
 
