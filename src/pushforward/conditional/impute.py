@@ -223,8 +223,8 @@ class _Filler:
     def notes(self, ess: Tensor) -> list[str]:
         """How it was done, and how well."""
         said = {
-            "exact": "the model's own conditional distributions, of a mixture of Gaussians; rounded numbers and categories "
-            "by draws within their intervals",
+            "exact": "conditional distributions of the model's mixture of Gaussians; rounded numbers and categories by "
+            "weighted draws within their intervals",
             "importance": "candidates of a mixture fitted to the model's samples, chosen by the model's likelihood",
             "approximate": "a mixture of Gaussians fitted to the model's samples, conditioned in its place",
         }
@@ -237,8 +237,12 @@ class _Filler:
         return notes
 
 
-def follows(pre: TablePreprocess, child: int, parent: Tensor) -> Tensor:
-    """What the rule says that the child is, at its parent's values (n,); NaN where it says nothing."""
-    keys, told = pre.keys[child].cpu(), pre.lookup[child].cpu()
+def follows(pre: TablePreprocess, child: int, parent: Tensor, table: Tensor | None = None) -> Tensor:
+    """What the rule says that the child is, at its parent's values (n,); NaN where it says nothing.
+
+    Args:
+        table: to look up instead, such as `pre.rows`, how many rows told.
+    """
+    keys, told = pre.keys[child].cpu(), (pre.lookup if table is None else table)[child].cpu()
     at = torch.searchsorted(keys, parent.nan_to_num(math.inf).contiguous()).clamp_max(len(keys) - 1)
     return told[at].masked_fill((keys[at] != parent) | told[at].isinf(), math.nan)

@@ -38,16 +38,18 @@ def usable_likelihood(core: GenerativeModel) -> Usable:
     return "exact" if found.solver_error is None and found.standard_error is None else "estimate"
 
 
-def weigher(core: GenerativeModel, kind: Usable) -> Callable[[Tensor, Any, int], Tensor]:
-    """(numbers z (n, D), conditions as the core takes them, a seed) to the core's log-density (n,), float64.
-
-    Autoencoders draw sixteen codes a row, flows through an ODE take ten steps.
-    """
-    options: dict[str, Any] = {}
+def density_options(core: GenerativeModel, kind: Usable) -> dict[str, Any]:
+    """Options of likelihoods that are weights: autoencoders draw sixteen codes a row, ODEs are solved in ten steps."""
     if kind == "unbiased" and "k" in core.density_options:
-        options["k"] = 16
+        return {"k": 16}
     if kind == "estimate" and {"steps", "solver"} <= set(core.density_options):
-        options["steps"] = 10
+        return {"steps": 10}
+    return {}
+
+
+def weigher(core: GenerativeModel, kind: Usable) -> Callable[[Tensor, Any, int], Tensor]:
+    """(numbers z (n, D), conditions as the core takes them, a seed) to the core's log-density (n,), float64."""
+    options = density_options(core, kind)
 
     def log_prob(z: Tensor, condition: Any, seed: int) -> Tensor:
         x = z.to(core.device, core.space.dtype)
