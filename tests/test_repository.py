@@ -62,6 +62,7 @@ def test_arrows_go_one_way() -> None:
         "solvers": {"solvers", "paths"},
         "bijections": {"bijections", "nn"},
         "families": {"families", "bijections", "paths", "solvers", "nn"},
+        "conditional": {"conditional", "families", "bijections", "data"},
         "data": {"data"},
         "training": {"training", "data"},
         "evaluation": {"evaluation", "data", "families"},

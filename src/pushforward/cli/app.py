@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from . import codes, demo, doctor, fit, inspect, log_prob, models, reproduce, runs, sample
+from . import codes, demo, doctor, fit, impute, inspect, log_prob, models, reproduce, runs, sample
 from .options import Command, DataCommand
 
 app = typer.Typer(
@@ -41,6 +41,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "inspect": inspect.inspect,
     "fit": fit.fit,
     "sample": sample.sample,
+    "impute": impute.impute,
     "log-prob": log_prob.log_prob,
     "encode": codes.encode,
     "decode": codes.decode,

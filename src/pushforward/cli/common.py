@@ -56,6 +56,12 @@ def condition_name(run: Run) -> str:
     return name if isinstance(name, str) else "label"
 
 
+def condition_columns(run: Run, space: Space) -> list[str]:
+    """The columns of the data that a run's condition was made of."""
+    names = list(getattr(space, "names", ())) if space.kind != "classes" else []
+    return names or [name.strip() for name in condition_name(run).split(",")]
+
+
 def parse_condition(items: Sequence[str] | None, space: Space | None, column: Any) -> Any:
     """`--condition` as a model takes it: one value for all samples.
 

@@ -22,6 +22,8 @@ HELD_OUT = 256
 """Test rows that percentiles are taken among."""
 
 SHOWN = 10
+REASONS = 3
+"""Columns that explain a row on the screen."""
 
 
 def log_prob(
@@ -36,6 +38,9 @@ def log_prob(
         Optional[str],  # noqa: UP045
         typer.Option(metavar="COLUMN", help="Where DATA has the condition.  [default: as in training]"),
     ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Of a table: which columns make each row unlikely, in nats.")
+    ] = False,
     overrides: Overrides = None,
     seed: Annotated[int, typer.Option(min=0, metavar="S", help="Of the draws of an estimate or a bound.")] = 0,
     device: OnDevice = Device.auto,
@@ -51,13 +56,33 @@ def log_prob(
     opened, model = open_model(run, device.value, output)
     options = parse_options(overrides, model.density_options, "log-prob")
     x, given = read_data(opened, model, data, condition)
+    reasons = _reasons(model, x, given, seed) if explain else None
     found = model.log_prob(x, given, seed=seed, **options)
     held_out = held_out_values(opened, model, options, output)
     document = describe(found, model, held_out)
+    if reasons is not None:
+        for row, contributions in zip(document["examples"], reasons["contributions"]):
+            row |= {f"explain_{name}": value for name, value in contributions.items()}
+        document["explained"] = {"method": reasons["method"], "notes": reasons["notes"]}
     if out is not None:
         write_values(out, document["examples"])
     document = {"run": opened.folder, "data": data, "file": out, **document}
-    output.result(document, lambda: _show(document))
+    output.result(document, lambda: _show(document, None if reasons is None else reasons["cells"]))
+
+
+def _reasons(model: Any, x: Any, condition: Any, seed: int) -> dict[str, Any]:
+    """For each row the contributions of its columns, and the cells as text for the rows that are shown."""
+    from ..conditional import explain
+    from ..conditional.values import shown
+
+    found = explain(model, x, condition, seed=seed)
+    names, columns = model.space.names, model.space.columns
+    return {
+        "contributions": [dict(zip(names, row)) for row in found.contributions.tolist()],
+        "cells": [[shown(column, value) for column, value in zip(columns, row)] for row in x[:SHOWN].tolist()],
+        "method": found.method,
+        "notes": found.notes,
+    }
 
 
 def describe(found: LogProb, model: Any, held_out: list[float] | None) -> dict[str, Any]:
@@ -162,7 +187,14 @@ def write_values(path: Path, examples: list[dict[str, Any]]) -> None:
             pyarrow.parquet.write_table(pa.table(columns), path)
 
 
-def _show(document: dict[str, Any]) -> None:
+def _because(row: dict[str, Any], cells: list[str]) -> str:
+    """The columns that take most from a row: `age=17 (4.2), income=>50K (1.3)`."""
+    found = [(name.removeprefix("explain_"), value) for name, value in row.items() if name.startswith("explain_")]
+    ranked = sorted(zip(found, cells), key=lambda pair: -pair[0][1])[:REASONS]
+    return ", ".join(f"{name}={cell} ({value:.1f})" for (name, value), cell in ranked if value > 0) or "nothing"
+
+
+def _show(document: dict[str, Any], cells: list[list[str]] | None = None) -> None:
     examples = document["examples"]
     spread = document["mean_standard_error"]
     print(f"mean log-likelihood: {document['mean']:.4f}" + (f" ± {spread:.4f}" if spread is not None else ""))
@@ -173,9 +205,14 @@ def _show(document: dict[str, Any]) -> None:
     if document["held_out"]:
         print(f"held-out mean: {document['held_out']['mean']:.4f} ({document['held_out']['n']:,} rows)")
     print(f"examples: {document['n']:,}")
-    names = [name for name in examples[0] if not name.startswith("term_")]
+    names = [name for name in examples[0] if not name.startswith(("term_", "explain_"))]
     rows = [[row[name] for name in names] for row in examples[:SHOWN]]
+    if cells is not None:
+        names = [*names, "unlikely_because_of"]
+        rows = [[*row, _because(example, own)] for row, example, own in zip(rows, examples, cells)]
     table([name.replace("_", " ") for name in names], rows)
+    if cells is not None:
+        print(f"columns: nats that the row would gain by a typical cell; {'; '.join(document['explained']['notes'])}")
     if document["file"]:
         print(f"all of them: {document['file']}")
     elif len(examples) > SHOWN:

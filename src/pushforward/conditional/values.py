@@ -20,6 +20,11 @@ def written(column: Column, value: float) -> str:
     return f"{shown:.6g}" if isinstance(shown, float) else str(shown)
 
 
+def shown(column: Column, value: float) -> str:
+    """A cell in the user's own writing, or `missing`."""
+    return "missing" if math.isnan(value) else written(column, value)
+
+
 def range_of(column: Column) -> str:
     """`17 to 90`, or the categories."""
     if column.is_number:
