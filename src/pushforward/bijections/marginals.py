@@ -90,7 +90,9 @@ def _spline(
     """Knots and slopes of s: linear when standardized or when there is little to go by."""
     source = free if len(free) >= 10 else values
     width = step or 0.0
-    mean, deviation = (float(source.mean()), float(source.std())) if len(source) else (0.0, 1.0)
+    # In units of the largest value, whose square may be out of range.
+    unit = max(float(np.abs(source).max()), 1e-300) if len(source) else 1.0
+    mean, deviation = ((source / unit).mean() * unit, (source / unit).std() * unit) if len(source) else (0.0, 1.0)
     spread = math.hypot(deviation, width / math.sqrt(12.0))
     if not spread > 1e-12 * (1e-30 + abs(mean)):
         spread = width or 1.0
@@ -195,25 +197,28 @@ class Marginals(Resizable):
         mean = height / width
         t = ((x - x0) / width).clamp(0.0, 1.0)
         rest = t * (1 - t)
-        bottom = mean + (d1 + d0 - 2 * mean) * rest
-        inside = z0 + height * (mean * t * t + d0 * rest) / bottom
-        slope = mean.square() * (d1 * t * t + 2 * mean * rest + d0 * (1 - t).square()) / bottom.square()
+        # Slopes in units of the bin's: their squares stay in range in any unit of x.
+        d0, d1 = d0 / mean, d1 / mean
+        bottom = 1 + (d1 + d0 - 2) * rest
+        inside = z0 + height * (t * t + d0 * rest) / bottom
+        bend = (d1 * t * t + 2 * rest + d0 * (1 - t).square()) / bottom.square()
         low, high = self.x[:, :1], self.x[:, -1:]
         left, right = self.slope[:, :1], self.slope[:, -1:]
         s = torch.where(below, self.z[:, :1] + left * (x - low), inside)
         s = torch.where(above, self.z[:, -1:] + right * (x - high), s)
-        return s, torch.where(below, left, torch.where(above, right, slope)).log()
+        return s, torch.where(below, left.log(), torch.where(above, right.log(), mean.log() + bend.log()))
 
     def inverse_spline(self, s: Tensor) -> Tensor:
         """The x (C, n) with s(x) = s."""
         at, below, above = self._bins(self.z, s)
         x0, width, z0, height, d0, d1 = self._parts(at)
         mean = height / width
-        up = (s - z0).clamp_min(0.0)
-        curve = d1 + d0 - 2 * mean
-        a = height * (mean - d0) + up * curve
-        b = height * d0 - up * curve
-        c = -mean * up
+        up = ((s - z0) / height).clamp_min(0.0)
+        d0, d1 = d0 / mean, d1 / mean
+        curve = d1 + d0 - 2
+        a = 1 - d0 + up * curve
+        b = d0 - up * curve
+        c = -up
         root = (b.square() - 4 * a * c).clamp_min(0.0).sqrt()
         t = (2 * c / (-b - root)).clamp(0.0, 1.0)
         x = x0 + width * t

@@ -79,7 +79,7 @@ class TablePreprocess(Preprocess):
     def bound(self) -> Bound:
         """ "exact" when all numbers are densities without spikes: then nothing is drawn."""
         columns = [c for c in self.space.columns if c.kind != "constant"]  # type: ignore[attr-defined]
-        spikes = bool((self.marginals.cumulative[:, -1:] > 0).any())
+        spikes = bool((self.marginals.cumulative > 0).any())
         return "exact" if all(c.is_density and not c.missing for c in columns) and not spikes else "lower"
 
     # ------------------------------------------------------------------------------ fitting
@@ -250,6 +250,7 @@ class TablePreprocess(Preprocess):
             # argmin E / f = argmax log f - log E, with E = -log Phi(z).
             clock = -torch.special.log_ndtr(z[:, first : first + k])
             x[:, j] = (self.log_frequency[start : start + k] - clock.log()).argmax(1).double()
+        gone[:, layout.empty] = True
         x = x.masked_fill(gone, math.nan)
         for child in self.derived():
             value, _ = self._looked_up(child, x[:, self.parent[child]])
@@ -273,7 +274,8 @@ class _Layout:
     Attributes:
         cell: numbers that stand for a cell's value (the others stand for the event that it is missing).
         intervals: (column, whether it is the event that the cell is missing), one number each, first.
-        categories: (column, first clock, clocks), after them. size: numbers in all; clocks: of all categories.
+        categories: (column, first clock, clocks), after them. empty: columns without a value at all.
+        size: numbers in all. clocks: of all categories.
         interval_column, interval_missing, clock_column, clock_value, clock_group: the same as tensors.
     """
 
@@ -281,7 +283,11 @@ class _Layout:
         self.intervals: list[tuple[int, bool]] = []
         self.categories: list[tuple[int, int, int]] = []
         self.clocks = 0
+        self.empty: list[int] = []
         for j, column in enumerate(columns):
+            if column.kind == "constant" and not column.categories:
+                self.empty.append(j)
+                continue
             if column.missing:
                 self.intervals.append((j, True))
             if column.kind == "constant":

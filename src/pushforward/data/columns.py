@@ -192,6 +192,8 @@ class _Finder:
         if whole:
             return Column(self.name, "integer", (), low, high, 1.0, missing, self.stored)
         step = grid(values, counts, single=kind in (pa.float32(), pa.float16()))
+        if step is None and pa.types.is_decimal(kind) and _lie_on(values, 10**kind.scale, False):
+            step = 10.0**-kind.scale  # its type says so, however few of its values repeat
         if step is not None:
             self.notes.append(
                 f"column {self.name}: multiples of {step:g} (--columns {self.name}=continuous: a density)"

@@ -46,6 +46,7 @@ def _missing(x: Any) -> float:
     return float(np.isnan(x).mean())
 
 
+ARGMAX = {"settings": {"table": {"categories": "argmax"}}}
 MODELS = (
     Entry("gmm"),
     Entry("kde"),
@@ -67,7 +68,11 @@ STUDY = Study(
     title="Census income, 15 mixed columns: can trees tell samples from held-out rows?",
     data="",
     needs=NEEDS,
-    models=MODELS,
+    models=(
+        *MODELS,
+        Entry("real-nvp", ARGMAX, label="real-nvp, argmax"),
+        Entry("flow-matching", ARGMAX, label="flow-matching, argmax"),
+    ),
     values=VALUES,
     measure=measure,
     reference=reference,

@@ -39,7 +39,8 @@ class Target:
 class Entry:
     """One model of a study: how it is fitted, what it has to reach, what was published for it.
 
-    `fit` goes to `run_fit` (steps, settings, ...); `sampling` to `model.sample`.
+    `fit` goes to `run_fit` (steps, settings, ...); `sampling` to `model.sample`. `label`: the row's name, where a model
+    has several.
     """
 
     model: str
@@ -47,6 +48,7 @@ class Entry:
     sampling: Mapping[str, Any] = field(default_factory=dict)
     targets: tuple[Target, ...] = ()
     published: Mapping[str, float] = field(default_factory=dict)
+    label: str = ""
 
 
 @dataclass(frozen=True)

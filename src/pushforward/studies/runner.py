@@ -85,13 +85,13 @@ def _row(study: Study, entry: Entry, data: Any, count: int, log: Callable[[str],
         except PushforwardError as error:
             runs.append({"seed": seed, "error": str(error)})
         shown = runs[-1].get("error") or ", ".join(f"{k} {v:.4g}" for k, v in runs[-1]["values"].items())
-        log(f"{entry.model}, seed {seed}: {shown}")
+        log(f"{entry.label or entry.model}, seed {seed}: {shown}")
     targets = []
     for target in entry.targets:
         reached = [target.met(run.get("values", {}).get(target.value)) for run in runs]
         targets.append({"target": str(target), "met": all(reached), "seeds_met": sum(reached)})
     return {
-        "model": entry.model,
+        "model": entry.label or entry.model,
         "fit": dict(entry.fit),
         "sampling": dict(entry.sampling),
         "runs": runs,
