@@ -204,8 +204,8 @@ def test_one_model_shows_every_option(cli: Cli) -> None:
 
     row = cli("models", "vae", "--json").json
     names = {option["name"] for option in row["options"]}
-    top = {name for name in model_class("vae").Settings.model_fields if name not in ("network", "optimizer")}
-    assert top | {"network.width", "optimizer.learning_rate", "training.batch_size"} <= names
+    top = {n for n in model_class("vae").Settings.model_fields if n not in ("network", "optimizer", "table")}
+    assert top | {"network.width", "table.transform", "optimizer.learning_rate", "training.batch_size"} <= names
     text = cli("models", "vae").out
     assert all(name in text for name in names) and row["source"][0] in text
 
