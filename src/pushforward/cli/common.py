@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -126,6 +127,19 @@ def parse_options(items: Sequence[str] | None, known: Mapping[str, Any], what: s
         if name not in known:
             raise InputError(f"unknown {what} option {name!r}.", did_you_mean(name, known))
     return given
+
+
+def seldom(log: Callable[[str], None], seconds: float = 5.0) -> Callable[[str], None]:
+    """`log` for what takes long: lines that come within so many seconds of the last one are dropped."""
+    last = time.monotonic()
+
+    def say(text: str) -> None:
+        nonlocal last
+        if time.monotonic() - last >= seconds:
+            last = time.monotonic()
+            log(text)
+
+    return say
 
 
 def fresh(path: Path) -> Path:

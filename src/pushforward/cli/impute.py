@@ -10,7 +10,7 @@ from typing import Annotated, Any, Optional
 
 import typer
 
-from .common import open_model, refuse_existing
+from .common import open_model, refuse_existing, seldom
 from .options import Device, OnDevice, Run, Source
 from .output import Output, clock
 
@@ -53,7 +53,7 @@ def impute(
     blanks = read_blanks(data, model.space, model.condition_space, condition or own)
     seed = secrets.randbelow(2**31) if seed is None else seed
     begun = time.monotonic()
-    found = fill(model, blanks.x, blanks.condition, draws=draws, seed=seed, method=method)
+    found = fill(model, blanks.x, blanks.condition, draws=draws, seed=seed, method=method, log=seldom(output.log))
     seconds = time.monotonic() - begun
     tables = filled_tables(blanks, found)
     write_table(out, tables[0] if draws == 1 else numbered(tables))

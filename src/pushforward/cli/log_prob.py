@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from ..errors import InputError, PushforwardError
-from .common import open_model, parse_options, read_data, refuse_existing
+from .common import open_model, parse_options, read_data, refuse_existing, seldom
 from .options import Device, OnDevice, Overrides, Run, Source
 from .output import Output, table
 
@@ -56,7 +56,7 @@ def log_prob(
     opened, model = open_model(run, device.value, output)
     options = parse_options(overrides, model.density_options, "log-prob")
     x, given = read_data(opened, model, data, condition)
-    reasons = _reasons(model, x, given, seed) if explain else None
+    reasons = _reasons(model, x, given, seed, output) if explain else None
     found = model.log_prob(x, given, seed=seed, **options)
     held_out = held_out_values(opened, model, options, output)
     document = describe(found, model, held_out)
@@ -70,12 +70,12 @@ def log_prob(
     output.result(document, lambda: _show(document, None if reasons is None else reasons["cells"]))
 
 
-def _reasons(model: Any, x: Any, condition: Any, seed: int) -> dict[str, Any]:
+def _reasons(model: Any, x: Any, condition: Any, seed: int, output: Output) -> dict[str, Any]:
     """For each row the contributions of its columns, and the cells as text for the rows that are shown."""
     from ..conditional import explain
     from ..conditional.values import shown
 
-    found = explain(model, x, condition, seed=seed)
+    found = explain(model, x, condition, seed=seed, log=seldom(output.log))
     names, columns = model.space.names, model.space.columns
     return {
         "contributions": [dict(zip(names, row)) for row in found.contributions.tolist()],

@@ -17,6 +17,7 @@ from .common import (
     open_model,
     parse_condition,
     parse_options,
+    seldom,
 )
 from .options import Device, OnDevice, Overrides, Run
 from .output import Output, clock
@@ -71,7 +72,9 @@ def sample(
     begun = time.monotonic()
     found = None
     if given:
-        found = _in_event(opened, model, given, n, wanted, seed=seed, method=method, budget=budget, **options)
+        found = _in_event(
+            opened, model, given, n, wanted, seed=seed, method=method, budget=budget, log=seldom(output.log), **options
+        )
         drawn = found.samples
     else:
         if method != "auto" or budget is not None:

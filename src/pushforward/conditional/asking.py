@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -55,6 +55,7 @@ class Request:
     Attributes:
         event: as asked, or with room around numbers; `exact_event` is what samples are set to in the end.
         condition: (1, ...) or None. budget: rows that the model may draw. options: the sampling options given.
+        log: gets a line now and then.
         tolerance: the room, by column.
     """
 
@@ -65,6 +66,7 @@ class Request:
     seed: int
     budget: int
     options: Mapping[str, Any]
+    log: Callable[[str], None] = lambda text: None
     exact_event: Event | None = None
     tolerance: Mapping[int, float] = field(default_factory=dict)
 

@@ -41,7 +41,7 @@ class Draws:
     log_mass: Tensor
 
 
-def draw_rows(mixture: Mixture, region: Region, n: int, draws: int, noise: Noise, particles: int = 512) -> Draws:
+def draw_rows(mixture: Mixture, region: Region, n: int, draws: int, noise: Noise, particles: int = 1024) -> Draws:
     """J = `draws` draws in the region of each of n rows; row i depends on row i of `noise` alone.
 
     Args:

@@ -12,6 +12,7 @@ row's log-likelihood.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +25,7 @@ from ..families.adapted import Adapted
 from ..model import GenerativeModel
 from ..noise import Noise, mix_seed
 from ..spaces import Classes, Table
+from .conditioning import choose
 from .impute import follows
 from .leave_out import LeaveOneOut, cells_of
 from .mixture import Mixture, is_mixture, mixture_of
@@ -43,13 +45,23 @@ class Explained:
 
 
 @torch.no_grad()
-def explain(model: GenerativeModel, x: Tensor, condition: Any = None, *, seed: int = 0) -> Explained:
+def explain(
+    model: GenerativeModel,
+    x: Tensor,
+    condition: Any = None,
+    *,
+    seed: int = 0,
+    log: Callable[[str], None] = lambda text: None,
+) -> Explained:
     """How much each cell of rows x (n, columns) takes from the row's likelihood.
 
     For mixtures of Gaussians the conditional distributions are those of each number given the others, in closed form
     (a cell of a column with missing cells has two: whether it is missing, and its value). For other models with a
     likelihood, cells are drawn anew by a mixture fitted to the model's samples, and weighted by the model's likelihood
     of the row. A column that follows from another one is explained with it.
+
+    Args:
+        log: gets a line now and then, where it takes long.
 
     Raises:
         InputError: a model of anything but a table. Unsupported: a model without a usable likelihood.
@@ -63,12 +75,12 @@ def explain(model: GenerativeModel, x: Tensor, condition: Any = None, *, seed: i
     assert isinstance(model, Adapted)
     x = model.space.check(torch.as_tensor(x)).cpu()
     condition = model.check_condition(condition, len(x), required=True)
-    return _Explainer(model, pre, seed).explain(x, condition)
+    return _Explainer(model, pre, seed, log).explain(x, condition)
 
 
 class _Explainer:
-    def __init__(self, model: Adapted, pre: TablePreprocess, seed: int):
-        self.model, self.pre, self.seed = model, pre, seed
+    def __init__(self, model: Adapted, pre: TablePreprocess, seed: int, log: Callable[[str], None]):
+        self.model, self.pre, self.seed, self.log = model, pre, seed, log
         self.closed = is_mixture(model.core)
         self.likelihood = "exact" if self.closed else usable_likelihood(model.core)
         if self.likelihood == "none":
@@ -180,7 +192,10 @@ class _Explainer:
             new_z.append(drawn)
             log_q.append(rest.log_prob(cells_of(self.pre, drawn)))
         found = []
-        for j in columns:
+        for done, j in enumerate(columns):
+            self.log(
+                f"rows {int(index[0]) + 1:,} to {int(index[-1]) + 1:,}: {done} of {len(columns)} columns explained"
+            )
             rows, weights = [], []
             for d in range(self.redraws):
                 row, q = self._with_new_cell(x, z, j, new_z[d], log_q[d], noise)
@@ -208,7 +223,7 @@ class _Explainer:
             if column == j:  # by the frequencies, for their clocks have no closed form
                 log_f = pre.log_frequency[start : start + k].cpu().expand(len(x), k)
                 u = noise.uniform(1, dtype=torch.float64)
-                chosen = choose_category(log_f, u)
+                chosen = choose(log_f.exp(), u)[:, 0]
                 value = torch.where(value.isnan(), value, chosen.double())
                 q = q + torch.where(value.isnan(), 0.0, log_f.gather(1, chosen[:, None])[:, 0])
         if True in numbers:
@@ -222,10 +237,3 @@ class _Explainer:
                 follow = follows(pre, child, x[:, j])
                 x[:, child] = torch.where(follow.isnan() | x[:, child].isnan(), x[:, child], follow)
         return x, q
-
-
-def choose_category(log_f: Tensor, u: Tensor) -> Tensor:
-    """Classes (n,) of log-frequencies (n, k)."""
-    from .conditioning import choose
-
-    return choose(log_f.exp(), u)[:, 0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -31,6 +31,7 @@ def sample_given(
     seed: int | None = None,
     method: str = "auto",
     budget: int | None = None,
+    log: Callable[[str], None] = lambda text: None,
     **options: Any,
 ) -> Given:
     """n samples of the model given an event such as "sex=Female,age>60".
@@ -45,6 +46,7 @@ def sample_given(
         event: what `Event.parse` takes. n: how many. condition: one, of a conditional model.
         seed: None takes one from torch's default generator.
         method: one of `METHODS`. budget: rows that the model may draw; None: 400,000, and more for many samples.
+        log: gets a line now and then, where it takes long.
         options: the model's sampling options.
 
     Raises:
@@ -67,7 +69,7 @@ def sample_given(
     seed = int(torch.randint(2**62, ())) if seed is None else int(seed)
     checked = model.check_condition(condition, 1, required=False)
     model.sample(1, None if checked is None else checked[0], seed=0, **options)  # refuses what it does not know
-    request = Request(model, event, n, checked, seed, budget or max(BUDGET, 40 * n), options)
+    request = Request(model, event, n, checked, seed, budget or max(BUDGET, 40 * n), options, log)
     return _answer(request, method)
 
 

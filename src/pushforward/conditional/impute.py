@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -24,7 +24,7 @@ from .replay import core_condition, table_preprocess
 from .stand_in import Usable, stand_in, usable_likelihood, weigher
 
 _ROWS = 512
-"""Rows that are worked on at a time; what they are filled with does not depend on it."""
+"""Rows that are worked on at a time."""
 CANDIDATES: Mapping[Usable, int] = {"exact": 64, "unbiased": 64, "estimate": 16}
 LOW = 10.0
 """Rows whose candidates are worth less than this get four times as many."""
@@ -53,7 +53,14 @@ class Imputed:
 
 @torch.no_grad()
 def impute(
-    model: GenerativeModel, x: Tensor, condition: Any = None, *, draws: int = 1, seed: int = 0, method: str = "auto"
+    model: GenerativeModel,
+    x: Tensor,
+    condition: Any = None,
+    *,
+    draws: int = 1,
+    seed: int = 0,
+    method: str = "auto",
+    log: Callable[[str], None] = lambda text: None,
 ) -> Imputed:
     """Draws from p(missing cells | the others) for each row.
 
@@ -65,6 +72,7 @@ def impute(
         x: (n, columns), NaN where a cell is missing, in any column. condition: of the rows, of a conditional model.
         draws: K, how many times all blanks are filled, independently.
         method: "auto", or "approximate", which needs no likelihoods and is fast for every model.
+        log: gets a line now and then, where it takes long.
 
     Raises:
         InputError: a model of anything but a table; values outside its space; an unknown method.
@@ -87,8 +95,11 @@ def impute(
     ess = torch.full((len(x),), math.inf, dtype=torch.float64)
     filler = _Filler(model, pre, seed, method)
     some = blanks.any(1).nonzero()[:, 0]
+    done = 0
     for label, which in _by_class(model, condition, some):
-        for index in which.split(_ROWS):
+        for index in which.split(filler.rows):
+            log(f"{done:,} of {len(some):,} rows filled")
+            done += len(index)
             given = None if condition is None else condition[index.to(model.device)]
             filled, worth = filler.fill(x[index], blanks[index], index, given, label, draws)
             found[:, index] = filled
@@ -120,6 +131,7 @@ class _Filler:
             self.likelihood = usable_likelihood(model.core)
         approximate = self.likelihood == "none" or method == "approximate"
         self.method = "exact" if self.closed else "approximate" if approximate else "importance"
+        self.rows = 64 if self.likelihood == "estimate" else _ROWS
         self._mixtures: dict[int | None, Mixture] = {}
 
     def mixture(self, label: int | None) -> Mixture:

@@ -21,7 +21,7 @@ from .replay import core_condition
 from .stand_in import Usable, stand_in, weigher
 from .subset import subset_simulation
 
-_PILOT, _PARTICLES = 2_000, 1_000
+_PILOT, _PARTICLES = 2_000, 600
 _MOST_STATE = 1 << 27
 """Numbers of all particles' states."""
 
@@ -144,6 +144,7 @@ def by_rejection(asked: Request, insist: bool = False) -> Given | None:
         kept.append((x[held].cpu(), None if condition is None else rows(condition, held).cpu()))
         if hits >= n:
             break
+        asked.log(f"{drawn:,} draws: {hits:,} in the event, of {n:,}")
         few = hits < 5
         if few and drawn < asked.budget // 20:
             size = min(10_000, asked.budget // 20)
@@ -205,7 +206,7 @@ def by_mcmc(asked: Request) -> Given:
     open_ = [j for j in range(columns) if j not in event.cells or event.cells[j].point is None]
     found = subset_simulation(
         evaluate, numbers, particles, seed=asked.seed, budget=asked.budget,
-        rounds=math.ceil(asked.n / particles), columns=open_,
+        rounds=math.ceil(asked.n / particles), columns=open_, log=asked.log,
     )  # fmt: skip
     if not found.reached:
         raise InputError(

@@ -15,7 +15,7 @@ from ..noise import mix_seed
 from .mixture import Mixture, fit_mixture
 from .replay import core_condition
 
-SAMPLES = 10_000
+SAMPLES = 5_000
 """Samples of the model that the mixture is fitted to."""
 
 Usable = Literal["exact", "unbiased", "estimate", "none"]

@@ -13,9 +13,8 @@ families of mean size m, :math:`n / (1 + (m - 1) \rho)` independent draws (Kish'
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -58,14 +57,22 @@ class Subset:
 
 
 def subset_simulation(
-    evaluate: Evaluate, dimension: int, particles: int, *, seed: int, budget: int, rounds: int = 1, columns: Any = None
+    evaluate: Evaluate,
+    dimension: int,
+    particles: int,
+    *,
+    seed: int,
+    budget: int,
+    rounds: int = 1,
+    columns: Sequence[int] | None = None,
+    log: Callable[[str], None] = lambda text: None,
 ) -> Subset:
     """Rows in an event of any probability, and that probability.
 
     Args:
         evaluate: distances must be 0 in the event alone. dimension: M.
         budget: rows that the model may draw. rounds: how many times the particles are collected, moved apart between.
-        columns: of the rows, that relatives are compared by; None: all.
+        columns: of the rows, that relatives are compared by; None: all. log: gets a line for each level.
     """
     generator = torch.Generator().manual_seed(mix_seed(seed, 54))
     dtype = torch.float64 if particles * dimension <= 1 << 22 else torch.float32
@@ -91,6 +98,7 @@ def subset_simulation(
             variance += (1 - share) / (share * independent)
             found.levels.append(level)
             found.reached = level == 0
+            log(f"{found.draws:,} draws: a larger event of probability {found.probability:.2g}")
             copies = alive[everyone * len(alive) // particles]
             state, rows, distance = state[copies], rows[copies], distance[copies]
             found.families = [f[copies] for f in found.families] + [copies]
