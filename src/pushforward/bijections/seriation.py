@@ -12,7 +12,7 @@ import numpy as np
 
 from ..spaces import Column
 
-_ROWS, _ROUNDS = 50_000, 8
+_ROWS, _ROUNDS = 20_000, 6
 
 
 def seriate(x: np.ndarray, columns: Sequence[Column], which: Sequence[int]) -> dict[int, np.ndarray]:
@@ -37,8 +37,8 @@ def seriate(x: np.ndarray, columns: Sequence[Column], which: Sequence[int]) -> d
             # Means of rare values are mostly noise: pulled to the mean of all, as by ten rows of it.
             means = sums / (counts[:, None] + 10.0)
             means = means - np.average(means, axis=0, weights=counts)
-            _, _, axes = np.linalg.svd(means * np.sqrt(counts)[:, None], full_matrices=False)
-            value = means @ axes[0]
+            _, axes = np.linalg.eigh(means.T @ (means * counts[:, None]))
+            value = means @ axes[:, -1]
             value = value if value[np.argmax(counts)] <= 0 else -value
             orders[j] = np.argsort(np.where(counts > 0, value, np.inf), kind="stable")
             spread = np.sqrt(np.average(value**2, weights=counts))

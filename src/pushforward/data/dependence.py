@@ -37,17 +37,19 @@ def warnings(
         columns: of the source, by name, also those that are left out of the model. x: (n, columns) rows of `space`.
         parts: rows of each part. chosen: the columns of the condition.
     """
-    found = [*_time(x, space), *_groups(columns, chosen)]
+    dated = [c.name for c in space.columns if c.kind == "datetime"]
+    found = [*_time(x, space), *_groups(columns, [*chosen, *dated])]
     copies = _copies(x, space, parts)
     return [*found, *([copies] if copies else [])]
 
 
-def _groups(columns: Mapping[str, pa.ChunkedArray], chosen: Sequence[str]) -> list[str]:
+def _groups(columns: Mapping[str, pa.ChunkedArray], others: Sequence[str]) -> list[str]:
+    """Of all columns but the `others`: conditions, and dates, whose digits look like codes."""
     notes = []
     for name, column in columns.items():
         kind = cells.plain(column).type
         named = words.is_id_name(name) or bool(_GROUP_NAME.fullmatch(name.strip()))
-        if name in chosen or not (cells.is_text(kind) or (named and pa.types.is_integer(kind))):
+        if name in others or not (cells.is_text(kind) or (named and pa.types.is_integer(kind))):
             continue
         if not named and not words.are_codes(pc.unique(cells.plain(column[:1000])).drop_null()):
             continue

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ..errors import InputError
-from ..spaces import Column, Table
+from ..spaces import Table
 from . import cells, numerals
 
 Labels = Mapping[str, np.ndarray]
@@ -22,8 +20,6 @@ Labels = Mapping[str, np.ndarray]
 
 BLOCK = 100_000
 """Rows that are turned into text at a time."""
-
-MOST_PANELS, MOST_BARS = 30, 12
 
 
 def with_labels(table: pa.Table, labels: Labels) -> pa.Table:
@@ -134,45 +130,7 @@ def plot(path: Path, x: np.ndarray, space: Table) -> None:
     if all(c.is_number for c in space.columns) and len(space.columns) <= 6 and not np.isnan(x).any():
         pictures.vector_plot(torch.from_numpy(x), list(space.names), path)
         return
-    from matplotlib.figure import Figure
+    from .histograms import histogram_page
+    from .oddities import profiles
 
-    shown = space.columns[:MOST_PANELS]
-    across = min(len(shown), 5)
-    lines = math.ceil(len(shown) / across)
-    figure = Figure(figsize=(max(4.0, 2.5 * across), 2.1 * lines + 0.8), dpi=110, layout="constrained")
-    axes = figure.subplots(lines, across, squeeze=False).ravel()
-    for axis in axes[len(shown) :]:
-        axis.set_visible(False)
-    for j, (axis, column) in enumerate(zip(axes, shown)):
-        _panel(axis, x[:, j], column)
-    rest = "" if len(shown) == len(space.columns) else f", the first {len(shown)} of {len(space.columns)} columns"
-    figure.suptitle(f"samples, n = {len(x):,}{rest}", fontsize=10)
-    pictures._save(figure, path)
-
-
-def _panel(axis: Any, values: np.ndarray, column: Column) -> None:
-    from . import pictures
-
-    known = values[~np.isnan(values)]
-    absent = 1 - len(known) / len(values)
-    if len(known) == 0:
-        pass
-    elif column.kind == "datetime":
-        axis.hist(known.astype("M8[s]"), bins=pictures._bins(len(known)), color="#31688e")
-        axis.tick_params(axis="x", rotation=30)
-    elif column.is_number:
-        few = column.step is not None and (column.high - column.low) / column.step < 60
-        edges = np.arange(column.low, column.high + 1.5 * (column.step or 1), column.step or 1) - (column.step or 1) / 2
-        axis.hist(known, bins=edges if few else pictures._bins(len(known)), color="#31688e")
-    else:
-        counts = np.bincount(known.astype(np.int64), minlength=len(column.categories))
-        order = np.arange(len(counts)) if column.kind == "ordinal" else np.argsort(-counts, kind="stable")
-        order = order[:MOST_BARS]
-        axis.barh(range(len(order)), counts[order], color="#31688e")
-        axis.set_yticks(range(len(order)), [pictures._short(column.categories[i], 14) for i in order])
-        axis.invert_yaxis()
-    if column.is_number:
-        axis.set_yticks([])
-    axis.tick_params(labelsize=7)
-    more = f", {100 * absent:.0f}% missing" if absent else ""
-    axis.set_title(pictures._short(column.name) + more, fontsize=8)
+    histogram_page(profiles(x, space.columns), path, title=f"samples, n = {len(x):,}")
