@@ -64,7 +64,8 @@ class Region:
         low, high: (B, D, m) closed intervals, any of which will do; those of free numbers are the whole line; unused
             ones have low = inf.
         point: (B, D) the number must be `low` (of the first interval).
-        owner: (B,) the row that each box belongs to; a row's region is the union of its boxes, which are disjoint.
+        owner: (B,) the row that each box belongs to, in order; a row's region is the union of its boxes, which are
+            disjoint.
         races: of categories with clocks.
         log_weight: (B,) of boxes that stand for many, see `raced`; None: 0.
     """
@@ -88,8 +89,9 @@ class Region:
         """The boxes of some rows (in order), which are then rows 0, 1, ..."""
         place = torch.full((int(self.owner.max()) + 1,), -1, dtype=torch.int64)
         place[rows] = torch.arange(len(rows))
-        part = self[(place[self.owner] >= 0).nonzero()[:, 0]]
-        return replace(part, owner=place[part.owner])
+        owner = place[self.owner]
+        boxes = owner.argsort(stable=True)[int((owner < 0).sum()) :]
+        return replace(self[boxes], owner=owner[boxes])
 
     @property
     def constrained(self) -> Tensor:
