@@ -215,7 +215,11 @@ def recipe_data(kind: str, condition: str, n: int = 48, seed: int = 0) -> Datase
     if isinstance(given, Classes):
         c = torch.tensor([0, 1, 2, 1, 1, 2])[torch.arange(n) % 6]
     elif given is not None:
-        c = 10 + x.float().nan_to_num(0.0).flatten(1).mean(1, keepdim=True) * torch.tensor([1.0, -0.1]) + _normal(n, 2, seed=seed + 3)
+        c = (
+            10
+            + x.float().nan_to_num(0.0).flatten(1).mean(1, keepdim=True) * torch.tensor([1.0, -0.1])
+            + _normal(n, 2, seed=seed + 3)
+        )
     return Dataset(x, c, space=space, condition_space=given)
 
 
@@ -239,9 +243,11 @@ def recipe_case(name: str, kind: str, condition: str) -> Case:
 
 RECIPES = [recipe_case(name, kind, c) for name in registry.recipe_names() for kind in KINDS for c in CONDITIONS]
 
-# Where training itself is at stake, each recipe once on vectors and once on images is enough.
-TRAINED = [recipe_case(name, "vector", "") for name in registry.recipe_names()] + [
-    recipe_case(name, "colour", "class") for name in registry.recipe_names()
+# Where training itself is at stake, each recipe once on vectors, on tables and on images is enough.
+TRAINED = [
+    recipe_case(name, kind, condition)
+    for kind, condition in (("vector", ""), ("table", ""), ("colour", "class"))
+    for name in registry.recipe_names()
 ]
 
 

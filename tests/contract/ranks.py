@@ -23,8 +23,9 @@ from . import probes
 from .cases import PROBES, TRAINED, Case, boundaries
 from .resume import play
 
-# On pixels the U-Nets take their time, and differ from the vector case in nothing that ranks could see.
-SHARED = [*PROBES, *(case for case in TRAINED if "-vector" in case.name)]
+# On pixels the U-Nets take their time, and differ from the vector case in nothing that ranks could see; of tables one
+# model is enough for what they share, the preprocessing.
+SHARED = [*PROBES, *(case for case in TRAINED if "-vector" in case.name or case.name == "real-nvp-table")]
 
 
 class PastTheDoor(Engine):

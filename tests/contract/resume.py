@@ -24,7 +24,8 @@ def plain(value: Any) -> Any:
 def difference(a: Any, b: Any, path: str = "") -> str | None:
     """Where two nested values differ (bitwise, for tensors), or None."""
     if isinstance(a, Tensor) and isinstance(b, Tensor):
-        same = a.shape == b.shape and a.dtype == b.dtype and torch.equal(a, b)
+        same = a.shape == b.shape and a.dtype == b.dtype and torch.equal(a.isnan(), b.isnan())
+        same = same and torch.equal(a.nan_to_num(0), b.nan_to_num(0))
         return None if same else f"{path}: {a.flatten()[:3].tolist()} and {b.flatten()[:3].tolist()}"
     if isinstance(a, dict) and isinstance(b, dict):
         if a.keys() != b.keys():

@@ -30,7 +30,7 @@ from ..model import Resizable
 MOST_ATOMS = 256
 """Rounded columns with at most this many values are atoms throughout; others where a value has a share of 1/512."""
 _EDGE = 2.0**-52
-_FAR = 1e300  # padding: beyond every number
+_FAR = 1e300
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ class Marginals(Resizable):
         def padded(v: np.ndarray, size: int, value: float) -> np.ndarray:
             return np.concatenate([v, np.full(size - len(v), value)])
 
-        self.atoms = stack([padded(c.atoms, most, _FAR) for c in columns])
+        self.atoms = stack([padded(c.atoms, most, math.inf) for c in columns])
         # W_0 = 0, W_1, ..., W_A: the weight of the first i atoms.
         self.cumulative = stack(
             [padded(np.concatenate([[0.0], np.cumsum(c.weights)]), most + 1, float(c.weights.sum())) for c in columns]
@@ -279,7 +279,7 @@ class Marginals(Resizable):
         edge = self.atoms.clamp(-_FAR, _FAR)
         low = self.cumulative[:, :-1] + rest * torch.special.ndtr(self.spline(edge - half)[0])
         high = self.cumulative[:, 1:] + rest * torch.special.ndtr(self.spline(edge + half)[0])
-        padding = self.atoms >= _FAR
+        padding = self.atoms.isinf()
         low, high = low.masked_fill(padding, 2.0), high.masked_fill(padding, 2.0)
         past = torch.searchsorted(high, u)
         at = past.clamp_max(self.atoms.shape[1] - 1)
