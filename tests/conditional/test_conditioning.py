@@ -206,7 +206,7 @@ def test_the_mixture_of_a_model_is_the_model(name: str, options: dict[str, objec
     for k in (0, 1):
         expected = classes.log_prob(x, k).values
         torch.testing.assert_close(mixture_of(classes, k).log_prob(x), expected, rtol=1e-6, atol=1e-6)
-    both = mixture_of(classes)
+    both = mixture_of(classes, None, classes.conditions)
     share = classes.conditions.weights
     expected = torch.logsumexp(torch.stack([share[k].log() + classes.log_prob(x, k).values for k in (0, 1)]), 0)
     torch.testing.assert_close(both.log_prob(x), expected, rtol=1e-6, atol=1e-6)

@@ -89,10 +89,10 @@ def _draw_chunk(mixture: Mixture, region: Region, used: Tensor, q: int, each: in
     box = chosen // (each * k) + (torch.arange(n) * (most * q)).repeat_interleave(draws)
     if plan is None:
         u_all = noise.at(3).uniform(draws * mixture.dimensions, dtype=torch.float64)
-        z = independent_draws(mixture, region, box, component, u_all.view(n * draws, -1))
+        z = independent_draws(mixture, region, box, component, u_all.reshape(n * draws, -1))
     else:
         rest = noise.at(2).normal(draws * mixture.dimensions, dtype=torch.float64)
-        z = plan.assemble(box, component, eps[box, component, particle], rest.view(n * draws, -1))
+        z = plan.assemble(box, component, eps[box, component, particle], rest.reshape(n * draws, -1))
     return Draws(z.view(n, draws, -1), _effective(share), total - math.log(each))
 
 

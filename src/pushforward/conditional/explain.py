@@ -82,7 +82,7 @@ class _Explainer:
     def __init__(self, model: Adapted, pre: TablePreprocess, seed: int, log: Callable[[str], None]):
         self.model, self.pre, self.seed, self.log = model, pre, seed, log
         self.closed = is_mixture(model.core)
-        self.likelihood = "exact" if self.closed else usable_likelihood(model.core)
+        self.likelihood = "exact" if self.closed else usable_likelihood(model)
         if self.likelihood == "none":
             raise Unsupported(
                 "this model has no likelihood that tells cells apart: none, or a noisy bound.",

@@ -14,7 +14,7 @@ from .asking import Given, Request
 from .events import Event
 from .methods import by_importance, by_mcmc, by_rejection, exactly
 from .mixture import is_mixture
-from .stand_in import usable_likelihood
+from .stand_in import Usable, usable_likelihood
 
 METHODS = ("auto", "exact", "rejection", "importance", "mcmc")
 BUDGET = 400_000
@@ -86,7 +86,9 @@ def _answer(asked: Request, method: str) -> Given:
         )
     if closed and method in ("auto", "exact"):
         return exactly(asked)
-    likelihood = "none" if core is None or unconditioned else usable_likelihood(core)
+    likelihood: Usable = "none"
+    if asked.adapted is not None and not unconditioned and (method == "importance" or asked.is_density):
+        likelihood = usable_likelihood(asked.adapted)
     if method == "importance":
         if likelihood == "none":
             raise Unsupported(

@@ -115,7 +115,7 @@ def _checked(x: Tensor, space: Table) -> Tensor:
 
 def _by_class(model: GenerativeModel, condition: Any, index: Tensor) -> list[tuple[int | None, Tensor]]:
     if not isinstance(model.condition_space, Classes):
-        return [(None, index)]
+        return [(None, index)] if len(index) else []
     labels = condition.cpu()[index]
     return [(int(k), index[labels == k]) for k in labels.unique()]
 
@@ -128,7 +128,7 @@ class _Filler:
         self.likelihood: Usable = "exact"
         self.closed = is_mixture(model.core)
         if not self.closed and method == "auto":
-            self.likelihood = usable_likelihood(model.core)
+            self.likelihood = usable_likelihood(model)
         approximate = self.likelihood == "none" or method == "approximate"
         self.method = "exact" if self.closed else "approximate" if approximate else "importance"
         self.rows = 64 if self.likelihood == "estimate" else _ROWS

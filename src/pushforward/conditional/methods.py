@@ -36,7 +36,7 @@ def exactly(asked: Request) -> Given:
     assert adapted is not None and region is not None
     is_class = isinstance(asked.model.condition_space, Classes)
     label = int(asked.condition[0]) if is_class and asked.condition is not None else None
-    mixture = mixture_of(adapted.core, label)
+    mixture = mixture_of(adapted.core, label, asked.model.conditions)
     log_scale = 0.0
     if mixture.leading:
         known = core_condition(adapted, asked.condition).cpu().flatten(1)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..families.classic.gmm import GMM
 from ..families.classic.kde import KDE
-from ..model import GenerativeModel
+from ..model import ConditionTable, GenerativeModel
 from ..spaces import Classes
 
 _LOG_2PI = math.log(2 * math.pi)
@@ -78,15 +78,16 @@ def is_mixture(core: GenerativeModel) -> bool:
     return isinstance(core, GMM) or (isinstance(core, KDE) and core.settings.kernel == "gaussian")
 
 
-def mixture_of(core: GenerativeModel, label: int | None = None) -> Mixture:
+def mixture_of(core: GenerativeModel, label: int | None = None, conditions: ConditionTable | None = None) -> Mixture:
     """The mixture that a `gmm` or a `kde` is; with a vector condition, that of (condition, numbers).
 
     Args:
-        label: of a model of classes, the class; None is the mixture over all of them, by their frequencies.
+        label: of a model of classes, the class; None is the mixture over all of them.
+        conditions: then, how frequent they are.
     """
     if isinstance(core.condition_space, Classes) and label is None:
-        assert core.conditions is not None
-        shares = dict(zip(core.conditions.values.tolist(), core.conditions.weights.tolist()))
+        assert conditions is not None
+        shares = dict(zip(conditions.values.tolist(), conditions.weights.tolist()))
         kept = [k for k, share in shares.items() if share > 0]
         parts = [mixture_of(core, k) for k in kept]
         return Mixture(

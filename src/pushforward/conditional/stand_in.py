@@ -21,14 +21,14 @@ SAMPLES = 5_000
 Usable = Literal["exact", "unbiased", "estimate", "none"]
 
 
-def usable_likelihood(core: GenerativeModel) -> Usable:
-    """Whether log-likelihoods of a core can be importance weights.
+def usable_likelihood(model: Adapted) -> Usable:
+    """Whether log-likelihoods of a model's core can be importance weights.
 
     "exact"; "unbiased": the exponential of the bound is an unbiased estimate of the density, which will do (an
     autoencoder's importance-weighted bound); "estimate": exact but for a solver's error, and slow; "none": implicit, or
     a bound that says nothing about the density's ratios.
     """
-    condition = None if core.conditions is None else core.draw_conditions(2, 0)
+    core, condition = model.core, core_condition(model, model.draw_conditions(2, 0))
     try:
         found = core.log_prob(core.sample(2, condition, seed=0), condition)
     except DensityUnavailable:

@@ -1,0 +1,92 @@
+"""Contributions of columns: closed forms, and the cells that were spoilt."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from pushforward.conditional import explain
+from pushforward.errors import InputError, Unsupported
+from pushforward.registry import build
+from pushforward.spaces import Pixels
+
+from .tables import GAUSSIAN, gaussian_model, gaussian_rows, mixed_model, mixed_rows, moments
+from .test_given import flow
+
+
+def test_a_gaussian_in_closed_form() -> None:
+    r"""E log p(x'_j | rest) - log p(x_j | rest) = (r^2 - 1) / 2, with r the standardized residual of the regression."""
+    model = gaussian_model()
+    x = gaussian_rows(300, seed=4)
+    mean, covariance = moments(model)
+    precision = np.linalg.inv(covariance)
+    residual = (x.numpy() - mean) @ precision / np.sqrt(precision.diagonal())
+    found = explain(model, x)
+    assert found.method == "exact"
+    expected = 0.5 * (residual**2 - 1)
+    error = found.contributions.numpy() - expected
+    assert np.abs(error.mean(0)).max() < 0.05 and error.std() < 0.2
+    assert np.corrcoef(found.contributions[:, 1], expected[:, 1])[0, 1] > 0.98
+
+
+def test_a_flow_by_likelihoods() -> None:
+    model = flow()
+    x = gaussian_rows(200, seed=4)
+    z = model.preprocess_data(x, None)[0].double()
+    found = explain(model, x)
+    assert found.method == "importance"
+    error = found.contributions - 0.5 * (z.square() - 1)
+    assert float(error.mean(0).abs().max()) < 0.1 and float(error.std()) < 0.3
+
+
+@pytest.mark.parametrize("missing", [True, False])
+@pytest.mark.parametrize(
+    ("name", "categories"), [("gmm", "interval"), ("gmm", "argmax"), ("kde", "interval"), ("real-nvp", "interval")]
+)
+def test_spoilt_cells_come_first(name: str, categories: str, missing: bool) -> None:
+    model = mixed_model(name, missing, categories)
+    x = mixed_rows(1_000, missing=False, seed=9)[:40]
+    typical = explain(model, x, seed=1).contributions
+    assert float(typical.mean(0).abs().max()) < 1.5
+    spoilt = x.clone()
+    spoilt[0, 5] = 30.0  # a score that nobody has
+    spoilt[1, 3] = (x[1, 3] + 1) % 3  # a grade that does not follow from its level
+    spoilt[2, 0] = 90.0
+    found = explain(model, spoilt, seed=1).contributions
+    assert [int(found[i].argmax()) for i in (0, 1, 2)] == [5, 3, 0], found[:3]
+    assert bool((found[[0, 1, 2], [5, 3, 0]] > 3).all())
+
+
+def test_independent_categories_in_closed_form() -> None:
+    """Of a model that has learned nothing: sum f log f - log f(x), and 0 for a column that follows."""
+    model = mixed_model("real-nvp", False)
+    x = mixed_rows(60, missing=False, seed=2)
+    found = explain(model, x, seed=1).contributions
+    f = torch.tensor(
+        [float(model.preprocess_data.log_marginal(1, torch.tensor([float(k)]))) for k in range(4)]
+    ).double()
+    expected = (f.exp() * f).sum() - f[x[:, 1].long()]
+    error = found[:, 1] - expected
+    assert float(error.mean().abs()) < 0.15 and float(error.std()) < 0.6
+    assert bool((found[x[:, 2] != 6, 3].abs() < 1e-9).all())
+
+
+def test_a_missing_cell_is_an_event() -> None:
+    model = mixed_model("gmm", True)
+    x = mixed_rows(30, missing=False, seed=2)
+    x[:, 5] = math.nan
+    found = explain(model, x, seed=1).contributions[:, 5]
+    p = 0.2  # of a missing cell, independent of the rest
+    expected = p * math.log(p) + (1 - p) * math.log(1 - p) - math.log(p)
+    assert float(found.mean()) == pytest.approx(expected, abs=0.4)
+
+
+def test_refusals() -> None:
+    x = gaussian_rows(3)
+    with pytest.raises(InputError, match="tables"):
+        explain(build("gmm", Pixels(1, 2, 2)), x)
+    with pytest.raises(Unsupported, match="no likelihood"):
+        explain(build("gan", GAUSSIAN), x)
