@@ -14,9 +14,10 @@ INK, PAPER = "#1f2937", "#ffffff"
 ROOMS = [  # name, what, x, y, width, colour
     ("cli", "one module a command", 3.3, 5.2, 3.4, "#fde68a"),
     ("studies", "reproduce", 7.2, 5.2, 2.3, "#fde68a"),
-    ("training", "engine, runs, checkpoints", 0.4, 4.0, 3.2, "#bfdbfe"),
-    ("data", "sources, splits, writing", 3.9, 4.0, 2.7, "#bfdbfe"),
-    ("evaluation", "judges of samples", 6.9, 4.0, 2.6, "#bfdbfe"),
+    ("training", "engine, runs, checkpoints", 0.4, 4.0, 2.5, "#bfdbfe"),
+    ("data", "read, split, write", 3.2, 4.0, 1.8, "#bfdbfe"),
+    ("conditional", "given cells, blanks", 5.3, 4.0, 1.9, "#bfdbfe"),
+    ("evaluation", "judges of samples", 7.5, 4.0, 2.0, "#bfdbfe"),
     ("families", "classic, autoencoders, gans, flows, diffusion, flow matching  |  adapted", 0.4, 2.8, 9.1, "#bbf7d0"),
     ("paths", "schedules", 0.4, 1.6, 1.9, "#e9d5ff"),
     ("solvers", "ODE, chains", 2.6, 1.6, 2.1, "#e9d5ff"),
@@ -35,20 +36,21 @@ def main() -> None:
         axes.text(x + width / 2, y + 0.22, what, ha="center", va="center", fontsize=8.5, color=INK)
     arrow = {"arrowstyle": "-|>", "color": INK, "lw": 1.1, "shrinkA": 0, "shrinkB": 0}
     for x, top, bottom in [
-        (2.0, 4.0, 3.6), (8.2, 4.0, 3.6),
+        (1.65, 4.0, 3.6), (6.25, 4.0, 3.6), (8.5, 4.0, 3.6),
         (1.35, 2.8, 2.4), (3.65, 2.8, 2.4), (6.2, 2.8, 2.4), (8.6, 2.8, 2.4),
         (1.35, 1.6, 1.2), (3.65, 1.6, 1.2), (6.2, 1.6, 1.2), (8.6, 1.6, 1.2),
     ]:  # fmt: skip
         axes.annotate("", (x, bottom), (x, top), arrowprops=arrow)
     for start, end in [
-        ((3.9, 5.2), (2.4, 4.8)),
-        ((5.2, 5.2), (5.2, 4.8)),
-        ((6.2, 5.2), (7.6, 4.8)),
-        ((8.3, 5.2), (8.3, 4.8)),
+        ((3.7, 5.2), (2.0, 4.8)),
+        ((4.4, 5.2), (4.1, 4.8)),
+        ((5.8, 5.2), (6.1, 4.8)),
+        ((6.5, 5.2), (8.1, 4.8)),
+        ((8.7, 5.2), (8.7, 4.8)),
     ]:
         axes.annotate("", end, start, arrowprops=arrow)
-    axes.annotate("", (3.9, 4.4), (3.6, 4.4), arrowprops=arrow)
-    axes.annotate("", (6.6, 4.4), (6.9, 4.4), arrowprops=arrow)
+    axes.annotate("", (3.2, 4.4), (2.9, 4.4), arrowprops=arrow)
+    axes.annotate("", (5.0, 4.4), (5.3, 4.4), arrowprops=arrow)
     axes.set_xlim(0, 10)
     axes.set_ylim(0.1, 6.3)
     axes.set_aspect("equal")
