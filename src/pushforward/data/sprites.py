@@ -110,25 +110,32 @@ def draw(
     kind: Tensor, colours: Tensor, scale: Tensor, orientation: Tensor, x: Tensor, y: Tensor, size: int
 ) -> np.ndarray:
     """Sprites (n, c, size, size) uint8 on black, all arguments (n,) but `colours` (n, c) of 0..255."""
-    out = np.empty((len(kind), colours.shape[1], size, size), np.uint8)
+    out = np.zeros((len(kind), colours.shape[1], size, size), np.uint8)
     radius = (scale * size).float()
     angle = torch.deg2rad(orientation)
     cos, sin = (angle.cos() / radius).float(), (angle.sin() / radius).float()
-    centres = torch.arange(size, dtype=torch.float32) + 0.5
-    right, up = centres - (x * size).float()[:, None], (y * size).float()[:, None] - centres
+    # Only a window around each shape is drawn: of whole vectors of the processor, and a pixel wider than any shape.
+    wide = min(size, 8 * math.ceil((2 * float(radius.max()) + 3) / 8))
+    left, top = (((c * size).float() - wide / 2).floor().clamp_(0, size - wide) for c in (x, y))
+    centres = torch.arange(wide, dtype=torch.float32) + 0.5
+    right, up = (
+        (left[:, None] + centres) - (x * size).float()[:, None],
+        (y * size).float()[:, None] - (top[:, None] + centres),
+    )
+    corners = torch.stack([top, left], 1).long()
     tint = colours.numpy().astype(np.uint16)[:, :, None, None] + np.uint16(1)  # 255 * (c + 1) >> 8 is c
     for shape, outline in enumerate(_OUTLINES):
-        for rows in torch.nonzero(kind == shape)[:, 0].split(max(1, _BLOCK // size**2)):
+        for rows in torch.nonzero(kind == shape)[:, 0].split(max(1, _BLOCK // wide**2)):
             c, s, dx, dy = cos[rows, None], sin[rows, None], right[rows], up[rows]
             u = (c * dx)[:, None, :] + (s * dy)[:, :, None]
             v = (-s * dx)[:, None, :] + (c * dy)[:, :, None]
             share = outline(u, v, -radius[rows, None, None])
             cover = share.mul_(255).add_(0.5).numpy().astype(np.uint16)
-            block = np.empty((len(rows), *out.shape[1:]), np.uint8)
+            block = np.empty((len(rows), out.shape[1], wide, wide), np.uint8)
             for channel, tints in enumerate(tint[rows.numpy()].swapaxes(0, 1)):
-                product = cover * tints
-                np.right_shift(product, 8, out=block[:, channel], casting="unsafe")
-            out[rows.numpy()] = block
+                np.right_shift(cover * tints, 8, out=block[:, channel], casting="unsafe")
+            for row, (i, j), drawn in zip(rows.tolist(), corners[rows].tolist(), block):
+                out[row, :, i : i + wide, j : j + wide] = drawn
     return out
 
 
