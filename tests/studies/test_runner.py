@@ -131,3 +131,13 @@ def test_a_study_of_outside_data_asks_for_its_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="makes its own data"):
         run_study(study("ring-modes"), folder=tmp_path, data_file=tmp_path / "none.csv")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_fifth_of_the_cells_is_removed(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\n" + "".join(f"{i},v{i % 3}\n" for i in range(2000)))
+    found = study("adult-missing").prepare(path)  # type: ignore[misc]
+    assert found.column_names == ["a", "b"] and found.num_rows == 2000
+    for name in ("a", "b"):
+        assert 0.17 < found.column(name).null_count / 2000 < 0.23
+    assert sorted(found.column("b").drop_null().unique().to_pylist()) == ["v0", "v1", "v2"]

@@ -15,6 +15,7 @@ def prepare(path: Path) -> Any:
     """The table with cells removed, each with probability 0.2, by a fixed seed."""
     import numpy as np
     import pyarrow as pa
+    import pyarrow.compute
     import pyarrow.csv
 
     table = pyarrow.csv.read_csv(path)
