@@ -174,7 +174,8 @@ def write_tables(folder: Path) -> Path:
         lines += [
             f"## {document['study']}",
             "",
-            f"{document['title'].rstrip('.')}{'' if document['title'].endswith('?') else '.'} Data `{document['data']['source']}` ({document['data']['hash'][:12]}), "
+            f"{document['title']}{'' if document['title'].endswith('?') else '.'} "
+            f"Data `{document['data']['source']}` ({document['data']['hash'][:12]}), "
             f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''}: mean (smallest to largest); torch {versions['torch']}, "
             f"{document['finished'][:10]}.",
             "",
