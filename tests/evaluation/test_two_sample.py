@@ -22,7 +22,7 @@ def test_the_same_distribution_is_chance() -> None:
 
 def test_a_shift_has_its_area() -> None:
     r"""Two normals d apart: the best AUC is :math:`\Phi(d / \sqrt 2)`."""
-    a, b = RNG.normal(size=(4000, 2)), RNG.normal(size=(4000, 2)) + [1.0, 0.0]
+    a, b = RNG.normal(size=(4000, 2)), RNG.normal(size=(4000, 2)) + np.array([1.0, 0.0])
     best = 0.5 * (1 + math.erf(0.5))
     assert best - 0.03 < c2st(a, b, PLANE) < best + 0.01
 
