@@ -134,6 +134,15 @@ def test_holds_and_distance() -> None:
     assert away[0] == pytest.approx(0.5) and away[2] == pytest.approx(44 / 73)
 
 
+def test_the_range_is_taken_as_it_is_shown() -> None:
+    low, high = -10.270912345678, 15.057512345678
+    space = Table((Column("x", "continuous", low=low, high=high), TABLE.columns[0]))
+    with pytest.raises(InputError, match=r"-10.2709 to 15.0575"):
+        Event.parse("x>16", space)
+    assert Event.parse("x=15.0576", space).cells[0].point == high
+    assert Event.parse("x<=-10.271", space).cells[0].intervals == ((low, low),)
+
+
 def test_rows_are_set_to_the_only_value() -> None:
     event = Event.parse("age=40,score=0.5,sex=Male,price<1", TABLE)
     x = event.impose(torch.full((2, len(TABLE.columns)), 0.25, dtype=torch.float64))

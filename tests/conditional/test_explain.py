@@ -11,9 +11,9 @@ import torch
 from pushforward.conditional import explain
 from pushforward.errors import InputError, Unsupported
 from pushforward.registry import build
-from pushforward.spaces import Pixels
+from pushforward.spaces import Column, Pixels, Table
 
-from .tables import GAUSSIAN, gaussian_model, gaussian_rows, mixed_model, mixed_rows, moments
+from .tables import CITIES, GAUSSIAN, fitted, gaussian_model, gaussian_rows, mixed_model, mixed_rows, moments
 from .test_given import flow
 
 
@@ -72,6 +72,16 @@ def test_independent_categories_in_closed_form() -> None:
     error = found[:, 1] - expected
     assert float(error.mean().abs()) < 0.15 and float(error.std()) < 0.6
     assert bool((found[x[:, 2] != 6, 3].abs() < 1e-9).all())
+
+
+def test_a_table_of_clocks_alone() -> None:
+    random = np.random.default_rng(0)
+    city = random.choice(4, 500, p=[0.6, 0.2, 0.15, 0.05])
+    x = torch.from_numpy(np.stack([city, (city + (random.random(500) < 0.3)) % 4], 1).astype(float))
+    space = Table(tuple(Column(name, "category", CITIES, stored="string") for name in "ab"))
+    model = fitted("gmm", x, space, components=3, table={"categories": "argmax"})
+    found = explain(model, torch.tensor([[0.0, 0.0], [0.0, 3.0]], dtype=torch.float64)).contributions
+    assert bool(found.isfinite().all()) and float(found[1, 1]) > 0.5 > float(found[0, 1])
 
 
 def test_a_missing_cell_is_an_event() -> None:

@@ -74,8 +74,21 @@ def test_every_blank_of_a_mixed_table_gets_a_value(name: str, missing: bool) -> 
     assert torch.equal(grade[known], torch.tensor([NAN, 1, 1, 2, 2, 0], dtype=torch.float64)[filled[known, 2].long()])
 
 
-def test_conditional_frequencies_are_those_of_rejection() -> None:
-    model = mixed_model("gmm", True)
+def test_categories_with_clocks() -> None:
+    """Rows with and without a known winner are worked on together and apart."""
+    model = mixed_model("gmm", True, "argmax")
+    x = mixed_rows(150, missing=False, seed=9)
+    x[:120, [1, 3]] = NAN
+    x[:, 6] = NAN
+    found = impute(model, x, seed=1)
+    assert not bool(found.draws.isnan().any()) and torch.equal(found.draws[0][~x.isnan()], x[~x.isnan()])
+    share = np.bincount(found.draws[0, :120, 1].long(), minlength=4) / 120
+    np.testing.assert_allclose(share, [0.12, 0.03, 0.06, 0.79], atol=0.15)
+
+
+@pytest.mark.parametrize("categories", ["interval", "argmax"])
+def test_conditional_frequencies_are_those_of_rejection(categories: str) -> None:
+    model = mixed_model("gmm", True, categories)
     everything = model.sample(200_000, seed=3)
     chosen = (everything[:, 4] == 0) & (everything[:, 6] == 1) & (everything[:, 1] == 2)
     chosen &= ~everything[:, [0, 2, 3, 5]].isnan().any(1)

@@ -40,6 +40,9 @@ class Clause:
                 raise InputError(f"{self.text}: no cell of {column.name} was missing in the data.")
             return state
         found = [values.read(text, column, self.text) for text, _ in self.values]
+        if column.is_number:  # ends of the range as they are shown, with six digits
+            slack = 1e-5 * (column.high - column.low)
+            found = [min(max(v, column.low), column.high) if _nearly(v, column, slack) else v for v in found]
         intervals = self._numbers(found, column) if column.is_number else self._positions(found, column)
         if not intervals:
             raise InputError(f"{self.text} is true of no row.", f"{column.name} is {values.range_of(column)}.")
@@ -105,6 +108,10 @@ class Clause:
                 f"{self.text}: {column.name} holds {kind.get(column.step, f'multiples of {column.step:g}')}.",
                 f"Nearest: {values.written(column, onto(value, column.step))}.",
             )
+
+
+def _nearly(value: float, column: Column, slack: float) -> bool:
+    return column.low - slack <= value <= column.high + slack
 
 
 def _compare(a: float, operator: str, b: float) -> bool:

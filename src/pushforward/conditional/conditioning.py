@@ -57,7 +57,8 @@ def draw_rows(mixture: Mixture, region: Region, n: int, draws: int, noise: Noise
     for rows in torch.arange(n).split(max(1, _NUMBERS // (most * q * len(mixture) * width))):
         used = torch.arange(most) < boxes[rows, None]
         chunk = region[torch.where(used, first[rows, None] + torch.arange(most), first[rows, None]).flatten()]
-        chunk = chunk.raced(q, _of_boxes(noise[rows].at(50), most))
+        if q > 1:
+            chunk = chunk.raced(q, _of_boxes(noise[rows].at(50), most))
         parts.append(_draw_chunk(mixture, chunk, used, q, each, draws, noise[rows]))
     return Draws(*(torch.cat([getattr(p, name) for p in parts]) for name in ("z", "ess", "log_mass")))
 

@@ -36,6 +36,8 @@ class Cell:
 
 def cells_of(pre: TablePreprocess, z: Tensor) -> Cell:
     """Of numbers z (n, I), all those with an interval."""
+    if z.shape[1] == 0:
+        return Cell(z, z, z, z > 0, z)
     device = pre.parent.device
     x = pre.marginals.inverse(z.to(device))
     below, until, log_f, _, atom = (part.T.cpu() for part in pre.marginals.interval(x.T.contiguous()))

@@ -124,8 +124,6 @@ class Region:
 
         A box's weight is what makes the sum over them of an integral's values stand for the integral over the box.
         """
-        if not self.is_raced:
-            return self
         q = replicates
         low, high, point = (v.repeat_interleave(q, 0).clone() for v in (self.low, self.high, self.point))
         weight = torch.full((len(self) * q,), -math.log(q), dtype=torch.float64)
