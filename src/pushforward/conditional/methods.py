@@ -114,7 +114,7 @@ def by_importance(asked: Request, likelihood: Usable) -> Given:
         _decoded(asked, pool.z[index]),
         "importance",
         effective,
-        None if condition is None else rows(condition, torch.zeros(asked.n, dtype=torch.int64)).cpu(),
+        None if condition is None else condition[: asked.n].cpu(),
         [note],
         probability=None if asked.is_density else math.exp(min(0.0, pool.log_mass)),
         relative_error=None if asked.is_density else _error(pool),
