@@ -179,6 +179,18 @@ def test_conditions() -> None:
         assert set(mcmc.conditions.tolist()) == {0, 1} and (mcmc.samples[:, 1] > 6).all()
 
 
+def test_candidates_of_a_conditional_flow() -> None:
+    x = gaussian_rows(600)
+    c = (x[:, 0] > 1).long()
+    for space, values, one in ((Classes(2), c, 1), (Real((1,), double=True), x[:, :1], [0.5])):
+        model = fitted("real-nvp", x, GAUSSIAN, values, space, network={"width": 16, "depth": 1})
+        found = sample_given(model, "b=6", 50, one, seed=1)
+        assert found.method == "importance" and (found.samples[:, 1] == 6).all()
+        assert len(found.conditions) == 50 and len(found.conditions.unique()) == 1
+        open_ = sample_given(model, "b=6", 20, seed=1)  # the condition is drawn too: no likelihood of rows alone
+        assert open_.method in ("rejection", "mcmc") and len(open_.conditions) == 20
+
+
 def test_vector_conditions() -> None:
     x = gaussian_rows(1_500)
     c = x[:, :1] + 0.3 * torch.randn(1_500, 1, generator=torch.Generator().manual_seed(0))
