@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from common import arguments, interleaved, report
 
-from pushforward.data.builtin import shapes
+from pushforward.data.builtin.source import shapes
 
 
 def main() -> None:

@@ -41,7 +41,7 @@ def make(path: Path, rows: int) -> None:
 def load(path: str, pipe: Any) -> None:
     """In a process of its own, so that the peak of memory is its own."""
     import pushforward as pf
-    import pushforward.data.tables
+    import pushforward.data.tables.source
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     begun, cpu = time.perf_counter(), time.process_time()

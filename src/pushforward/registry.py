@@ -202,7 +202,7 @@ def models(name: str | None = None) -> list[dict[str, Any]]:
 
 def suggest(space: Space, rows: int) -> tuple[str, str]:
     """A first model for `rows` training examples of a space, and why."""
-    from .data.augment import FEW
+    from .data.images.augment import FEW
     from .spaces import Pixels, Real, Sphere, Table, Tokens, Torus
 
     if isinstance(space, Table):

@@ -85,7 +85,7 @@ def test_completion_of_models_data_and_runs(tmp_path: Path) -> None:
 
 
 def test_built_in_names_for_completion_are_the_real_ones() -> None:
-    from pushforward.data.builtin import BUILTINS
+    from pushforward.data.builtin.source import BUILTINS
 
     assert sorted(BUILTINS) == sorted(BUILT_IN)
 

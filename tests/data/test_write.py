@@ -14,8 +14,8 @@ import torch
 from PIL import Image
 
 from pushforward.data import load, read_like, to_table, write, write_samples
-from pushforward.data.histograms import histogram_page
-from pushforward.data.oddities import profiles
+from pushforward.data.inspection.histograms import histogram_page
+from pushforward.data.inspection.oddities import profiles
 from pushforward.errors import InputError
 from pushforward.spaces import Classes, Pixels, Real, Space, Table
 

@@ -26,7 +26,7 @@ def test_a_mode_needs_a_sample_within_three_deviations() -> None:
 
 
 def test_centres_are_those_of_the_built_in_ring() -> None:
-    from pushforward.data.builtin import BUILTINS
+    from pushforward.data.builtin.source import BUILTINS
 
     x, _, columns, _ = BUILTINS["ring"][0](8, 1e-6, 1000, 0)
     mode = torch.as_tensor(columns["mode"])

@@ -16,7 +16,7 @@ from pushforward.data import write_samples
 from pushforward.errors import InputError
 from pushforward.spaces import Table
 
-from ..data.test_columns import tables
+from ..data.tables.test_columns import tables
 
 SMALL = {"network": {"width": 8, "depth": 1}, "training": {"threads": 1}}
 

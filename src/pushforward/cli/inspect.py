@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ..data import Data
-    from ..data.oddities import Oddity, Profile
+    from ..data.inspection.oddities import Oddity, Profile
 
 SHOWN_COLUMNS, SHOWN_ODDITIES = 60, 40
 """Lines of these on the screen; --json has all."""
@@ -47,7 +47,7 @@ def inspect(
     refuse_existing(out, overwrite)
 
     from ..data.data import load_opened
-    from ..data.overview import of_condition, of_labels
+    from ..data.inspection.overview import of_condition, of_labels
 
     loaded, found, opened = load_opened(data, condition=condition, **output.data)
     path = out if out is not None else fresh(Path(f"{loaded.name}-inspect.png"))
@@ -100,10 +100,10 @@ def _what(data: Data, rows: int) -> str:
 
 def _table(data: Data, x: np.ndarray, opened: Any, path: Path) -> dict[str, Any]:
     from ..bijections.dependencies import find_dependencies
-    from ..data.columns import Dropped
-    from ..data.histograms import histogram_page
-    from ..data.oddities import find_oddities, profiles, some_rows
-    from ..data.overview import of_columns, of_dropped
+    from ..data.inspection.histograms import histogram_page
+    from ..data.inspection.oddities import find_oddities, profiles, some_rows
+    from ..data.inspection.overview import of_columns, of_dropped
+    from ..data.tables.columns import Dropped
 
     columns = data.space.columns  # type: ignore[attr-defined]
     asked = (Dropped(name, "drop", "as asked") for name, kind in opened.options.columns.items() if kind == "drop")
@@ -153,16 +153,16 @@ def _in_the_model(p: Profile) -> str:
 
 
 def _pictures(data: Data, x: np.ndarray, opened: Any, path: Path) -> dict[str, Any]:
-    from ..data.overview import of_pictures
-    from ..data.preview import preview_sheet
+    from ..data.inspection.overview import of_pictures
+    from ..data.inspection.preview import preview_sheet
 
     preview_sheet(data, path)
     return {"pictures": of_pictures(data.space)}  # type: ignore[arg-type]
 
 
 def _tokens(data: Data, x: np.ndarray, opened: Any, path: Path) -> dict[str, Any]:
-    from ..data.histograms import histogram_page
-    from ..data.overview import of_tokens
+    from ..data.inspection.histograms import histogram_page
+    from ..data.inspection.overview import of_tokens
 
     facts, seen = of_tokens(x, data.space)  # type: ignore[arg-type]
     title = f"{data.name}: {facts['tokens']:,} tokens"
@@ -173,9 +173,9 @@ def _tokens(data: Data, x: np.ndarray, opened: Any, path: Path) -> dict[str, Any
 def _vectors(data: Data, x: np.ndarray, opened: Any, path: Path) -> dict[str, Any]:
     import torch
 
-    from ..data.histograms import histogram_page
-    from ..data.oddities import find_oddities
-    from ..data.overview import of_columns, of_vectors
+    from ..data.inspection.histograms import histogram_page
+    from ..data.inspection.oddities import find_oddities
+    from ..data.inspection.overview import of_columns, of_vectors
     from ..data.pictures import density_plot
 
     values, seen = of_vectors(x, data.space)  # type: ignore[arg-type]
@@ -225,7 +225,7 @@ def _of_classes(condition: Mapping[str, Any] | None) -> list[dict[str, str]]:
         return []
     import numpy as np
 
-    from ..data.odd_columns import of_classes
+    from ..data.inspection.odd_columns import of_classes
 
     classes = condition["classes"]
     found = of_classes(np.array(list(classes.values())), list(classes), condition["name"])
@@ -308,7 +308,7 @@ def _show(document: Mapping[str, Any]) -> None:
 
 
 def _condition(condition: Mapping[str, Any]) -> str:
-    from ..data.overview import classes_in_words
+    from ..data.inspection.overview import classes_in_words
 
     if "classes" in condition:
         return classes_in_words(condition["classes"])
@@ -316,7 +316,7 @@ def _condition(condition: Mapping[str, Any]) -> str:
 
 
 def _show_columns(document: Mapping[str, Any]) -> None:
-    from ..data.oddity import share, shorten
+    from ..data.inspection.oddity import share, shorten
 
     columns = document["columns"]
     head = ["column", "kind", "values", "missing", "example"]
@@ -340,7 +340,7 @@ def _show_columns(document: Mapping[str, Any]) -> None:
 
 
 def _show_labels(document: Mapping[str, Any]) -> None:
-    from ..data.overview import classes_in_words
+    from ..data.inspection.overview import classes_in_words
 
     chosen = (document["condition"] or {}).get("name", "").split(",")
     for name, classes in document["labels"].items():

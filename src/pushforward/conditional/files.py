@@ -52,7 +52,7 @@ def read_blanks(source: Any, space: Space, condition_space: Space | None = None,
     from ..data import read_like
     from ..data.data import open_source
     from ..data.options import Options
-    from ..data.tables import TableSource
+    from ..data.tables.source import TableSource
 
     if not isinstance(space, Table):
         raise InputError(
@@ -71,7 +71,7 @@ def read_blanks(source: Any, space: Space, condition_space: Space | None = None,
 
 def filled_tables(blanks: Blanks, imputed: Imputed) -> list[pa.Table]:
     """The table with its blanks filled, once for each draw; every other cell is as it was."""
-    from ..data.cells import decode_column
+    from ..data.tables.cells import decode_column
 
     found = []
     gone = imputed.blanks.numpy()
@@ -90,7 +90,7 @@ def _merged(column: pa.ChunkedArray, filled: pa.Array, gone: np.ndarray) -> pa.A
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    from ..data import cells
+    from ..data.tables import cells
 
     kind = column.type
     own, new = cells.plain(column), cells.plain(pa.chunked_array([filled]))
@@ -122,8 +122,8 @@ def write_table(path: Path, table: pa.Table) -> None:
     Raises:
         InputError: another extension, or a place that cannot be written.
     """
+    from ..data.tables.write import write_csv, write_parquet
     from ..data.write import replacing
-    from ..data.write_tables import write_csv, write_parquet
 
     check_suffix(path)
     try:

@@ -12,7 +12,7 @@ from ..spaces import Column
 
 def written(column: Column, value: float) -> str:
     """A value in the user's own writing: 2024-12-31, 17, Female."""
-    from ..data.cells import decode_column
+    from ..data.tables.cells import decode_column
 
     if not column.is_number:
         return column.categories[int(value)]
@@ -47,7 +47,7 @@ def read(text: str, column: Column, where: str) -> float:
 def _number(text: str, column: Column, where: str) -> float:
     import pyarrow as pa
 
-    from ..data import numerals
+    from ..data.tables import numerals
 
     try:
         value = float(numerals.strictly(pa.chunked_array([[text]], pa.string()), column.name, where).to_pylist()[0])
@@ -61,8 +61,8 @@ def _number(text: str, column: Column, where: str) -> float:
 def _moment(text: str, column: Column, where: str) -> float:
     import pyarrow as pa
 
-    from ..data import dates
-    from ..data.cells import is_date, type_of
+    from ..data.tables import dates
+    from ..data.tables.cells import is_date, type_of
 
     cell, stored = pa.array([text]), type_of(column.stored)
     own = [column.format] if column.format else []
@@ -79,8 +79,8 @@ def _moment(text: str, column: Column, where: str) -> float:
 
 
 def _position(text: str, column: Column, where: str) -> float:
-    from ..data import numerals
-    from ..data.cells import BOOLEAN_WORDS
+    from ..data.tables import numerals
+    from ..data.tables.cells import BOOLEAN_WORDS
 
     if text in column.categories:
         return float(column.categories.index(text))

@@ -80,8 +80,8 @@ class ArraySource(Source):
         return Rows(x, space)
 
     def _convert(self, x: np.ndarray, space: Pixels, like: Space | None) -> tuple[np.ndarray, Space, list[str]]:
-        from .decode import Plan
-        from .images import convert_array
+        from .images.decode import Plan
+        from .images.source import convert_array
 
         if isinstance(like, Pixels):
             if (space.height, space.width) != (like.height, like.width):

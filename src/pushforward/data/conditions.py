@@ -142,7 +142,7 @@ def class_texts(values: np.ndarray, limit: int | None) -> np.ndarray | None:
 def _values(column: Column, name: str, where: str) -> np.ndarray:
     """A column as NumPy: text as unicode, the rest as it is."""
     if not isinstance(column, np.ndarray):
-        from .tables import column_values
+        from .tables.source import column_values
 
         return column_values(column, name, where)
     if column.dtype.kind == "S":

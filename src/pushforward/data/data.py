@@ -16,9 +16,9 @@ from torch import Tensor
 from ..dataset import Dataset
 from ..errors import InputError, did_you_mean
 from ..spaces import Classes, Real, Space, Table, Tokens
-from . import builtin
-from .augment import account, augment
+from .builtin import source as builtin
 from .conditions import choose, encode
+from .images.augment import account, augment
 from .options import Options
 from .source import Rows, Source
 from .splits import part, split_rows
@@ -141,7 +141,7 @@ def load_opened(
         opened.notes.append(f"condition: {', '.join(names)} ({condition_space.describe()})")
     opened.notes.extend(account(datasets["train"], asked.flip, asked.shift))
     if isinstance(found.space, Table) and found.parts is None and opened.groups is None:
-        from .dependence import warnings
+        from .tables.dependence import warnings
 
         opened.notes.extend(warnings(opened.columns, found.x, found.space, parts, names))
     opened.notes.extend(_constant_columns(datasets["train"], found.space))
@@ -191,7 +191,8 @@ def open_source(source: Any, options: Options, builtin_options: dict[str, Any]) 
         raise InputError(f"unknown option {name!r} for this source.", did_you_mean(name, known))
     if isinstance(source, (str, os.PathLike)):
         return _open_path(Path(source), os.fspath(source), options)
-    from . import arrays, tables
+    from . import arrays
+    from .tables import source as tables
 
     if tables.is_frame(source):
         return tables.from_frame(source, options)
@@ -209,11 +210,12 @@ def _open_path(path: Path, text: str, options: Options) -> Source:
     if not path.exists():
         raise InputError(*_missing(path, text))
     if path.is_dir():
-        from . import images as pictures
+        from .images import source as pictures
 
         return pictures.from_folder(path, options)
-    from . import arrays, tables
-    from . import text as texts
+    from . import arrays
+    from .tables import source as tables
+    from .text import windows as texts
 
     readers = {
         ".csv": tables.from_csv,
@@ -225,7 +227,7 @@ def _open_path(path: Path, text: str, options: Options) -> Source:
         **dict.fromkeys(texts.EXTENSIONS, texts.from_text),
     }
     if suffix not in readers:
-        from .images import EXTENSIONS, one_picture
+        from .images.source import EXTENSIONS, one_picture
 
         hint = f"Supported: {', '.join(readers)}, a folder of pictures, or a built-in: {', '.join(builtin.BUILTINS)}."
         if suffix in EXTENSIONS:

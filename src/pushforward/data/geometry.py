@@ -26,7 +26,7 @@ from ..spaces import Space, Sphere, Tokens, Torus
 from .source import Rows
 
 if TYPE_CHECKING:
-    from .tables import TableSource
+    from .tables.source import TableSource
 
 LATITUDE = ("lat", "latitude")
 LONGITUDE = ("lon", "lng", "long", "longitude")
@@ -50,7 +50,7 @@ def from_table(source: TableSource, columns: Sequence[str], like: Space | None =
     Raises:
         InputError: no columns of coordinates, or a value that is none, with its row.
     """
-    from .tables import column_values, is_numeric
+    from .tables.source import column_values, is_numeric
 
     where, positional = source.where, source.positional
     for name, asked in source.options.columns.items():

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..spaces import Classes, Real, Space, Table
-from .builtin import is_builtin
+from .builtin.source import is_builtin
 from .conditions import choose, encode_like
 from .data import open_source
 from .options import Options
@@ -85,7 +85,7 @@ def read_like(
 
 
 def _open(source: Any, options: Options) -> Source:
-    from .images import EXTENSIONS, from_files
+    from .images.source import EXTENSIONS, from_files
 
     if isinstance(source, (str, os.PathLike)):
         path = Path(source).expanduser()

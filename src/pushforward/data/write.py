@@ -18,7 +18,7 @@ from torch import Tensor
 from ..errors import InputError
 from ..spaces import Classes, Space, Sphere, Table, Tokens, Torus
 from .geometry import written
-from .tokenizer import tokenizer
+from .text.tokenizer import tokenizer
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -171,7 +171,7 @@ def _png(path: Path, x: Tensor, space: Space, labels: Labels) -> None:
     if _is_image(space):
         pictures.image_grid(x, space=space).save(path)
     elif isinstance(space, Table):
-        from . import write_tables
+        from .tables import write as write_tables
 
         write_tables.plot(path, x.double().numpy(), space)
     elif isinstance(space, Tokens) and space.is_text:
@@ -199,7 +199,7 @@ def _columns(path: Path, x: Tensor, space: Space, labels: Labels) -> dict[str, n
 
 def to_arrow(x: Any, space: Table) -> pa.Table:
     """Rows (n, columns) of a `Table` space as an Arrow table, with the user's own names, types and categories."""
-    from .cells import to_arrow
+    from .tables.cells import to_arrow
 
     return to_arrow(x, space)
 
@@ -229,7 +229,7 @@ def to_table(samples: Any, space: Any) -> pa.Table:
 def _csv(path: Path, x: Tensor, space: Space, labels: Labels) -> None:
     """Numbers with as many digits as it takes to read the same number back."""
     if isinstance(space, Table):
-        from . import write_tables
+        from .tables import write as write_tables
 
         write_tables.write_csv(path, write_tables.with_labels(to_arrow(x, space), labels))
         return
@@ -250,7 +250,7 @@ def _parquet(path: Path, x: Tensor, space: Space, labels: Labels) -> None:
     import pyarrow.parquet as pq
 
     if isinstance(space, Table):
-        from . import write_tables
+        from .tables import write as write_tables
 
         write_tables.write_parquet(path, write_tables.with_labels(to_arrow(x, space), labels))
         return
@@ -266,7 +266,7 @@ def _classes(labels: Labels) -> np.ndarray | None:
 
 def _npz(path: Path, x: Tensor, space: Space, labels: Labels) -> None:
     if isinstance(space, Table):
-        from . import write_tables
+        from .tables import write as write_tables
 
         write_tables.write_npz(path, write_tables.with_labels(to_arrow(x, space), labels))
         return

@@ -1,0 +1,1 @@
+"""Pictures: folders, files and Parquet columns, decoded to arrays of one size."""

@@ -1,0 +1,1 @@
+"""What `pushforward inspect` finds and draws."""
