@@ -218,3 +218,33 @@ def test_written_pictures_of_few_levels_come_back_exactly(tmp_path: Path) -> Non
     back, labels = read_like(tmp_path / "out", data.space, data.condition_space)
     order = torch.argsort(c, stable=True)  # sub-folders are read class by class
     assert torch.equal(back, x[order]) and torch.equal(labels, c[order])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("space", ["table", "vector"])
+def test_new_files_are_read_with_the_options_of_the_models_own(space: str, tmp_path: Path) -> None:
+    numbers = [f"{i}.{654 + i % 9}" for i in range(1, 41)]  # thousands, which alone would be decimals
+    words = ["ä", "ö", "ü", "ö"] * 10
+    path = tmp_path / "d.csv"
+    path.write_bytes(("x;y;w\n" + "\n".join(f"{a};{a};{w}" for a, w in zip(numbers, words))).encode("cp850"))
+    options = {"decimal": ",", "separator": ";", "encoding": "cp850"}
+    if space == "table":
+        data = load(path, **options)  # type: ignore[arg-type]
+        expected = [float(a.replace(".", "")) for a in numbers]
+        x, _ = read_like(path, data.space, options=data.options)
+        assert x[:, 0].tolist() == expected
+        again, _ = read_like(write_samples(tmp_path / "s.csv", x, data.space), data.space, options=data.options)
+        assert torch.equal(again, x)  # commas, points and UTF-8, as the model writes
+        again, _ = read_like(pd.DataFrame({"x": expected, "y": expected, "w": words}), data.space, options=data.options)
+        assert torch.equal(again, x)
+        with pytest.raises(InputError, match="lacks 'w'"):
+            bad = tmp_path / "bad.csv"
+            bad.write_text("x;y\n1.234;2\n")
+            read_like(bad, data.space, options=data.options)
+    else:
+        wanted = Real((2,), names=("x", "y"))
+        path.write_text("x;y\n8.654;1\n1.000;2\n")
+        assert read_like(path, wanted, options={"decimal": ","})[0].tolist() == [[8654, 1], [1000, 2]]
+        path.write_text("x,y\n8.654,1\n1.000,2\n")  # the mark separates: there is none in these numbers
+        assert read_like(path, wanted, options={"decimal": ","})[0].tolist() == [[pytest.approx(8.654), 1], [1, 2]]
+        path.write_text('x,y\n"8,654",1\n"1,000",2\n')
+        assert read_like(path, wanted, options={"decimal": ","})[0].tolist() == [[pytest.approx(8.654), 1], [1, 2]]

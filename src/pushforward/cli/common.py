@@ -48,6 +48,7 @@ def read_data(run: Run, model: Any, source: str, column: str | None) -> tuple[An
         condition=column or own,
         fit=options.get("fit", "crop"),
         labels=options.get("labels") if source == before["source"] else None,
+        options=options,
     )
 
 

@@ -49,8 +49,9 @@ def impute(
     from ..conditional import impute as fill
 
     opened, model = open_model(run, device.value, output)
-    own = opened.document["data"]["options"].get("condition") if model.condition_space is not None else None
-    blanks = read_blanks(data, model.space, model.condition_space, condition or own)
+    options = opened.document["data"]["options"]
+    own = options.get("condition") if model.condition_space is not None else None
+    blanks = read_blanks(data, model.space, model.condition_space, condition or own, options)
     seed = secrets.randbelow(2**31) if seed is None else seed
     begun = time.monotonic()
     found = fill(model, blanks.x, blanks.condition, draws=draws, seed=seed, method=method, log=seldom(output.log))

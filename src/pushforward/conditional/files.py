@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,12 +38,19 @@ class Blanks:
     condition: Tensor | None
 
 
-def read_blanks(source: Any, space: Space, condition_space: Space | None = None, condition: Any = None) -> Blanks:
+def read_blanks(
+    source: Any,
+    space: Space,
+    condition_space: Space | None = None,
+    condition: Any = None,
+    options: Mapping[str, Any] | None = None,
+) -> Blanks:
     """A source whose cells may be missing in any of the model's columns.
 
     Args:
         source: what `pushforward.load` takes of tables. space, condition_space: the model's.
         condition: the column that holds the condition.
+        options: the load options of the model's own data, as `read_like` takes them.
 
     Raises:
         InputError: no table, or one that is not of the model's kind.
@@ -52,6 +60,7 @@ def read_blanks(source: Any, space: Space, condition_space: Space | None = None,
     from ..data import read_like
     from ..data.data import open_source
     from ..data.options import Options
+    from ..data.read import as_before
     from ..data.tables.source import TableSource
 
     if not isinstance(space, Table):
@@ -59,8 +68,8 @@ def read_blanks(source: Any, space: Space, condition_space: Space | None = None,
             f"blanks are filled in tables, and this model generates {space.describe()}.", "Give a run of a table."
         )
     loose = Table(tuple(replace(column, missing=True) for column in space.columns))
-    x, given = read_like(source, loose, condition_space, condition=condition)
-    opened = open_source(source, Options(), {})
+    x, given = read_like(source, loose, condition_space, condition=condition, options=options)
+    opened = open_source(source, Options.of(**as_before(source, options or {}, space)), {})
     if not isinstance(opened, TableSource):
         raise InputError(f"{source} is no table.", "Give a CSV or Parquet file.")
     names = list(space.names)

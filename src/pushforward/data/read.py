@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -32,6 +33,7 @@ def read_like(
     fit: str = "crop",
     labels: str | None = None,
     blanks: bool = False,
+    options: Mapping[str, Any] | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     """Rows of `source` in the space of a model, (n, *space.shape), and their conditions if it is conditional.
 
@@ -45,6 +47,7 @@ def read_like(
         fit: how picture files of another shape are made to fit; a model's space does not say how its own were.
         labels: a CSV file of names and labels of a folder of pictures.
         blanks: cells of a table may be missing (NaN) in every column, also where the model's data had none.
+        options: the load options of the model's own data; those that say how cells are read hold here, too.
 
     Raises:
         InputError: the source cannot be read, or is not of the model's kind: missing columns, another size, unknown
@@ -54,8 +57,12 @@ def read_like(
         space = Table(tuple(replace(column, missing=True) for column in space.columns))
     builtin = isinstance(source, str) and is_builtin(source)
     asked = {} if builtin else {"fit": fit, "labels": labels}
-    options = Options.of(memory_budget=1 << 62, **asked)
-    opened = _open(source, options)
+    asked |= as_before(source, options or {}, space)
+    if condition_space is not None and isinstance(condition, str):  # "007" stays text where it was made so
+        of_condition = {name.strip() for name in condition.split(",")}
+        kinds = {k: v for k, v in (options or {}).get("columns", {}).items() if k in of_condition and v != "drop"}
+        asked |= {"columns": kinds} if kinds else {}
+    opened = _open(source, Options.of(memory_budget=1 << 62, **asked))
     names = _condition_columns(opened, space, condition_space, condition)
     values = None
     if condition_space is not None:
@@ -82,6 +89,30 @@ def read_like(
         index = parts[wanted]
     x, values = part(found.x, values, index, found.space, condition_space).all()
     return space.check(x, opened.where).to(space.dtype), values
+
+
+def as_before(source: Any, options: Mapping[str, Any], space: Space) -> dict[str, Any]:
+    """How a text table is written, by the load options of a model's own data: encoding, separator and decimal mark.
+
+    They hold for every CSV and TSV file but one that cannot be written so: whose header has the model's columns by
+    UTF-8 and commas, as samples of the model have, and not by the options.
+    """
+    form = {name: options[name] for name in ("encoding", "separator", "decimal") if options.get(name) is not None}
+    if not form or not isinstance(source, (str, os.PathLike)):
+        return {}
+    path = Path(source).expanduser()
+    if path.suffix.lower() not in (".csv", ".tsv") or not path.is_file():
+        return {}
+    from .tables import csvfile
+
+    wanted = set(getattr(space, "names", ()))
+    found = csvfile.header(path, Options.of(**form))
+    plain = csvfile.header(path, Options(separator=","))
+    if plain is not None and wanted <= set(plain.names) and (found is None or not wanted <= set(found.names)):
+        return {}
+    if found is not None and "separator" not in form and found.separator == form.get("decimal") and not found.quotes:
+        form.pop("decimal")  # it separates the cells, and none is in quotes: it stands in no number
+    return form
 
 
 def _open(source: Any, options: Options) -> Source:

@@ -107,6 +107,27 @@ def read(path: Path, options: Options) -> TextTable:
     return found
 
 
+@dataclass(frozen=True)
+class Header:
+    """The names of a text table's first line, what separates them, and whether the file has quotes."""
+
+    names: tuple[str, ...]
+    separator: str
+    quotes: bool
+
+
+def header(path: Path, options: Options) -> Header | None:
+    """The first line of a text table as the options read it; None where they cannot."""
+    try:
+        text = _sample(_utf8(path.read_bytes(), str(path), options.encoding)[0])
+        text = text[_after_comments(text, str(path))[0] :]
+    except (OSError, InputError):
+        return None
+    separator = options.separator or _separator(text, path)
+    first = _records(text, separator, 1)[0][0]
+    return Header(tuple(name if quoted else name.strip() for name, quoted in first), separator, '"' in text)
+
+
 # ---------------------------------------------------------------------------------------------------- encoding
 
 
