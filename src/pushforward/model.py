@@ -191,6 +191,11 @@ class GenerativeModel(nn.Module):
     # ------------------------------------------------------------------------------ what users call
 
     @property
+    def measure(self) -> str:
+        """The base measure of the likelihoods, in words."""
+        return self.space.measure
+
+    @property
     def device(self) -> torch.device:
         tensor: Tensor | None = next(self.parameters(), None)
         if tensor is None:
@@ -272,7 +277,7 @@ class GenerativeModel(nn.Module):
             ]
         out = LogProb.cat(parts)
         out.dimensions = self.space.dimensions
-        out.unit = f"nats per example ({self.space.measure} measure, {self.space.describe()})"
+        out.unit = f"nats per example ({self.measure} measure, {self.space.describe()})"
         return out
 
     @torch.no_grad()

@@ -193,6 +193,61 @@ def test_a_fitted_mixture_integrates_to_one(categories: str) -> None:
     assert isinstance(model, Adapted)
 
 
+@pytest.mark.parametrize("name", ["gmm", "kde", "real-nvp", "vae", "ddpm", "flow-matching"])
+def test_no_likelihood_sums_to_more_than_one(name: str) -> None:
+    """Two dependent categories, every combination, several draws: a bound of a bound must stay one."""
+    a = RNG.choice(3, 600, p=[0.5, 0.3, 0.2]).astype(float)
+    b = np.where(RNG.random(600) < 0.8, a, RNG.integers(0, 3, 600))
+    space = Table((Column("a", "category", CITIES[:3]), Column("b", "category", CITIES[:3])))
+    network = {"network": {"width": 16, "depth": 1}}
+    over = {**({} if name in ("gmm", "kde") else network), **({"timesteps": 50} if name == "ddpm" else {})}
+    model = registry.build(name, space, None, over)
+    model.initialize(torch.as_tensor(np.stack([a, b], 1)))
+    rows = torch.tensor([[i, j] for i in range(3) for j in range(3)]).double().repeat(20, 1)
+    options = {"bound_steps": 16} if name == "ddpm" else {"steps": 10} if name == "flow-matching" else {}
+    found = model.log_prob(rows, dequantization_draws=32, **options)
+    assert found.bound == "lower"
+    assert float(found.values.exp().view(20, 9).sum(1).mean()) <= 1.01
+
+
+def test_samples_do_not_heap_up_at_the_ends_of_the_range() -> None:
+    """A skewed column of few rows: its smallest value is a sample about as often as it is a row."""
+    x = np.exp(RNG.normal(0, 1.2, 720))[:, None]
+    space = Table((Column("price", "continuous", low=float(x.min()), high=float(x.max())),))
+    for name in ("gmm", "kde"):
+        model = registry.build(name, space)
+        model.initialize(torch.as_tensor(x))
+        drawn = model.sample(4000, seed=0)[:, 0]
+        assert float((drawn <= x.min()).double().mean()) < 0.005, name
+        assert float((drawn >= x.max()).double().mean()) < 0.005, name
+
+
+def test_the_unit_names_what_is_counted() -> None:
+    space, x = mixed(2000)
+    model = registry.build("gmm", Table(space.columns[:2]), None, {"components": 1})
+    model.initialize(torch.as_tensor(x[:, :2]))
+    assert "Lebesgue in income, counting in the rest, counting at 0 in income" in model.log_prob(x[:5, :2]).unit
+
+
+def test_a_density_follows_no_rule() -> None:
+    """A number that has a density beside a category that decides it: its likelihood scales with its unit."""
+    city = RNG.integers(0, 4, 2000).astype(float)
+    level = np.array([1.5, 2.25, 9.125, 4.0625])[city.astype(int)]
+    columns = (Column("city", "category", CITIES[:4]), Column("level", "continuous", low=1.5, high=9.125))
+    pre = fitted(Table(columns), np.stack([city, level], 1))
+    assert pre.derived() in ([], [0]) and pre.bound == "lower"
+
+
+def test_statistics_keep_their_precision() -> None:
+    space, x = mixed(500, 0.1)
+    pre = fitted(space, x)
+    before = pre.marginals.atoms.clone()
+    noise = [Noise.of(0, index=torch.arange(50)) for _ in range(2)]
+    expected = pre(torch.as_tensor(x[:50]), noise[0])[0]
+    assert torch.equal(pre.float().marginals.atoms, before)
+    assert torch.equal(pre(torch.as_tensor(x[:50]), noise[1])[0], expected)
+
+
 def test_a_function_of_another_column_is_looked_up() -> None:
     n = 3000
     name = RNG.integers(0, 5, n).astype(float)

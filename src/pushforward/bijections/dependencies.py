@@ -7,6 +7,7 @@ training rows hold it without an exception it is kept as a table instead.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,8 +30,12 @@ class Dependency:
     rows: np.ndarray
 
 
-def find_dependencies(x: np.ndarray, most_values: int = 256) -> list[Dependency]:
+def find_dependencies(
+    x: np.ndarray, most_values: int = 256, may_follow: Sequence[int] | None = None
+) -> list[Dependency]:
     """The functions among columns of x (n, C), NaN where missing; no parent is itself a child.
+
+    `may_follow`: the columns that may be children; None: all.
 
     A rule counts when no row breaks it and chance would have: the chance that all repeats of the parent's values agree
     in two independent columns is below e^-20.
@@ -45,7 +50,7 @@ def find_dependencies(x: np.ndarray, most_values: int = 256) -> list[Dependency]
     children: set[int] = set()
     parents: set[int] = set()
     for child in range(c):
-        if codes[child] is None or child in parents:
+        if codes[child] is None or child in parents or (may_follow is not None and child not in may_follow):
             continue
         for parent in range(c):
             if parent == child or parent in children or codes[parent] is None:

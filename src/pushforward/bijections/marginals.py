@@ -98,7 +98,7 @@ def _spline(
         spread = width or 1.0
     linear = (np.array([mean - spread, mean + spread]), np.array([-1.0, 1.0]), np.full(2, 1.0 / spread))
     n = len(source)
-    knots = min(48, n // 200)
+    knots = min(48, n // 25)
     if transform == "standardize" or len(free) < 10 or knots < 4:
         return linear
     # Levels equally far apart in z, the outermost with about five rows beyond them.

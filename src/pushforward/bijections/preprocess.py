@@ -43,7 +43,12 @@ class Preprocess(Resizable):
 
     @property
     def bound(self) -> Bound | None:
+        """What it does to a likelihood: "exact", "lower", or None when no density survives."""
         return "exact"
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:
+        """Statistics go to another device, but stay in their own precision: a time in seconds needs its digits."""
+        return super()._apply(lambda t: t.to(fn(t).device), recurse)
 
     def fit(self, data: Dataset) -> None:
         """Learn statistics from training data only."""

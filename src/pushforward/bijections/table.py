@@ -83,6 +83,19 @@ class TablePreprocess(Preprocess):
         spikes = bool((self.marginals.cumulative > 0).any())
         return "exact" if all(c.is_density and not c.missing for c in columns) and not spikes else "lower"
 
+    @property
+    def measure(self) -> str:
+        """The base measure of likelihoods: the space's, with the spikes that are counted in columns of densities."""
+        columns = self.space.columns  # type: ignore[attr-defined]
+        spiked = [
+            f"{', '.join(f'{float(v):g}' for v in atoms[:3])}{', ...' if len(atoms) > 3 else ''} in {columns[j].name}"
+            for (j, event), row in zip(self.layout.intervals, self.marginals.atoms)
+            if not event and columns[j].is_density and len(atoms := row[row.isfinite()])
+        ]
+        if not spiked:
+            return str(self.space.measure)
+        return f"{self.space.measure}, counting at {'; '.join(spiked[:4])}{'; ...' if len(spiked) > 4 else ''}"
+
     # ------------------------------------------------------------------------------ fitting
 
     @torch.no_grad()
@@ -114,7 +127,9 @@ class TablePreprocess(Preprocess):
             known = x[~np.isnan(x[:, j]), j].astype(np.int64)
             frequency = (np.bincount(known, minlength=k) + 0.5) / (len(known) + 0.5 * k)
             self.log_frequency[start : start + k] = torch.from_numpy(np.log(frequency))
-        self._set_dependencies(find_dependencies(x) if self.settings.dependencies else [])
+        # A density has no place in a table of values, even where few of its numbers were seen.
+        counted = [j for j, c in enumerate(columns) if not c.is_density]
+        self._set_dependencies(find_dependencies(x, may_follow=counted) if self.settings.dependencies else [])
         if self.fill is not None:
             index = index[: 1 << 15]
             z, idle, _ = self._cells(torch.from_numpy(x[: len(index)]).to(index.device), Noise.of(0, 95, index=index))
@@ -182,9 +197,11 @@ class TablePreprocess(Preprocess):
             idle = idle.clone()
             idle[:, child] |= decided
             slip = 1 / (rows + 2)  # a rule is believed as far as it was seen
-            agrees = value == x[:, child]
-            each = torch.where(agrees, (1 - slip).log(), slip.log() + self.log_marginal(child, x[:, child]))
-            log_f = log_f + torch.where(decided, each, 0.0)
+            log_f = log_f + torch.where(decided, (1 - slip).log(), 0.0)
+            breaks = (decided & (value != x[:, child])).nonzero()[:, 0]
+            if len(breaks):  # hardly ever: no training row does
+                surprise = slip[breaks].log() + self.log_marginal(child, x[breaks, child])
+                log_f = log_f.index_add(0, breaks, surprise - (1 - slip[breaks]).log())
         parts, waits = [], []
         if layout.intervals:
             v = self._uniform(noise, n, len(layout.intervals), x)
@@ -269,6 +286,9 @@ class TablePreprocess(Preprocess):
             # 3 * 0.1 is not 0.3: multiples of 1 / 10 are divided, not multiplied.
             inverse = round(1 / column.step)
             values = (values * inverse).round() / inverse
+        # Reflected, not heaped up at the ends: what a model puts beyond the range it saw is little, but no spike.
+        values = torch.where(values < column.low, 2 * column.low - values, values)
+        values = torch.where(values > column.high, 2 * column.high - values, values)
         return values.clamp(column.low, column.high)
 
 

@@ -56,6 +56,10 @@ class Adapted(GenerativeModel):
     def code_space(self, value: Space | None) -> None:
         """The base class sets it; the core's stands."""
 
+    @property
+    def measure(self) -> str:
+        return str(getattr(self.preprocess_data, "measure", self.space.measure))
+
     def _condition(self, condition: Any) -> Any:
         if condition is None or self.preprocess_condition is None:
             return condition
@@ -77,9 +81,10 @@ class Adapted(GenerativeModel):
     def density(self, x: Any, condition: Any, noise: Noise, dequantization_draws: int = 1, **options: Any) -> LogProb:
         r"""The core's likelihood with the log-determinant of the preprocessing.
 
-        Several `dequantization_draws` K give the importance-weighted bound
-        :math:`\log \frac1K \sum_k p(z_k) / q(z_k \mid x)` (Burda et al. 2016, arXiv:1509.00519,
-        eq. 8), which rises to log p(x) with K.
+        Several `dequantization_draws` K of a core with an exact density give the importance-weighted bound
+        :math:`\log \frac1K \sum_k p(z_k) / q(z_k \mid x)` (Burda et al. 2016, arXiv:1509.00519, eq. 8), which rises to
+        log p(x) with K. Of a core with a bound of its own, or a random estimate, they are averaged as they are: the
+        mean of exponentials would not be a bound.
         """
         pre = self.preprocess_data
         if pre.bound is None:
@@ -98,15 +103,17 @@ class Adapted(GenerativeModel):
         first, k = parts[0], len(parts)
         values = torch.stack([p.values for p in parts])
         error, draws = first.standard_error, first.draws
+        weighted = first.bound == "exact" and first.standard_error is None
         if k > 1:
             # Of the log of a mean, by the delta method: from the spread of the weights.
             share = values.softmax(0).square().sum(0)
-            error, draws = ((share - 1 / k).clamp_min(0) * (k / (k - 1))).sqrt(), k * (first.draws or 1)
+            error = ((share - 1 / k).clamp_min(0) * (k / (k - 1))).sqrt() if weighted else values.std(0) / k**0.5
+            draws = k * (first.draws or 1)
         elif pre.bound == "lower":
             draws = first.draws or 1
         bound = first.bound if pre.bound == "exact" else "lower"
         terms = {**first.terms, "preprocessing": log_det} if len(parts) == 1 else {}
-        values = values.logsumexp(0) - math.log(k)
+        values = values.logsumexp(0) - math.log(k) if weighted else values.mean(0)
         return replace(first, values=values, bound=bound, standard_error=error, draws=draws, terms=terms)
 
     def infer(self, x: Any, condition: Any, noise: Noise | None) -> Any:
