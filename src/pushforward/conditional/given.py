@@ -84,6 +84,10 @@ def _answer(asked: Request, method: str) -> Given:
             "this model's conditional distributions have no closed form.",
             "Choose its condition." if core is not None and is_mixture(core) else "Fit gmm, whose have one.",
         )
+    if method == "exact" and asked.region is not None and asked.region.is_raced:
+        raise Unsupported(
+            "categories with clocks (table.categories=argmax) have no closed form.", "Leave the method to be chosen."
+        )
     if closed and method in ("auto", "exact"):
         return exactly(asked)
     likelihood: Usable = "none"

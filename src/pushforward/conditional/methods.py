@@ -15,7 +15,7 @@ from ..noise import mix_seed
 from ..spaces import Classes
 from .asking import Given, Request
 from .mixture import Mixture, mixture_of
-from .pool import Pool, draw_pool
+from .pool import RACES, Pool, draw_pool
 from .regions import Region
 from .replay import core_condition
 from .stand_in import Usable, stand_in, weigher
@@ -28,6 +28,8 @@ _MOST_STATE = 1 << 27
 
 def exactly(asked: Request) -> Given:
     """Of a mixture of Gaussians: each component conditioned in closed form.
+
+    Where categories have clocks, the given ones' are drawn, and weighted by the mixture: that is "importance".
 
     Raises:
         InputError: the model gives the event no probability at all.
@@ -50,17 +52,23 @@ def exactly(asked: Request) -> Given:
         conditions = mixture.classes[pool.component[index]]
     elif conditions is not None:
         conditions = conditions.cpu().expand(asked.n, *conditions.shape[1:])
-    said = f"closed form of a mixture of {len(mixture):,} Gaussians"
-    notes = [said if pool.is_exact else f"{said}, by weighted draws within the event"]
+    if pool.replicate is None:
+        said = f"closed form of a mixture of {len(mixture):,} Gaussians"
+        note = said if pool.is_exact else f"{said}, by weighted draws within the event"
+    else:
+        note = (
+            f"a mixture of {len(mixture):,} Gaussians given clocks of the categories, of which {RACES:,} were drawn and "
+            "weighted by it"
+        )
     probability = None if asked.is_density else min(1.0, math.exp(pool.log_mass - log_scale))
     return asked.answer(
         _decoded(asked, pool.z[index, mixture.leading :]),
-        "exact",
+        "exact" if pool.replicate is None else "importance",
         effective,
         conditions,
-        notes,
+        [note],
         probability=probability,
-        relative_error=None if probability is None else _error(pool),
+        relative_error=None if probability is None else pool.relative_error,
     )
 
 
@@ -69,9 +77,11 @@ def _filled(asked: Request, mixture: Mixture, region: Region) -> Pool:
     count = max(asked.n, 1_000)
     pool = draw_pool(mixture, region, count, asked.seed)
     for more in (8, 64):
-        if pool is not None and (pool.is_exact or pool.ess > 2 * asked.n):
+        # More draws do not help beyond the clocks that were drawn.
+        enough = 2 * asked.n if pool is None or pool.replicate is None else min(2 * asked.n, RACES // 4)
+        if pool is not None and (pool.is_exact or pool.ess > enough):
             break
-        pool = draw_pool(mixture, region, min(more * count, 1 << 18), asked.seed)
+        pool = draw_pool(mixture, region, max(count, min(more * count, 1 << 18)), asked.seed)
     if pool is None or not math.isfinite(pool.log_mass):
         raise InputError(f"{asked.event} has no probability under this model.", "Ask for less.")
     return pool
@@ -81,12 +91,6 @@ def _free(dimensions: int) -> Region:
     """All of space."""
     whole = torch.full((1, dimensions, 1), math.inf, dtype=torch.float64)
     return Region(-whole, whole, torch.zeros(1, dimensions, dtype=torch.bool), torch.zeros(1, dtype=torch.int64))
-
-
-def _error(pool: Pool) -> float:
-    """Standard error of the pool's mass over it."""
-    share = pool.log_weights.softmax(0) * len(pool.log_weights)
-    return float(share.std()) / math.sqrt(len(share)) if len(share) > 1 and not pool.is_exact else 0.0
 
 
 def _decoded(asked: Request, z: Tensor) -> Tensor:
@@ -114,10 +118,10 @@ def by_importance(asked: Request, likelihood: Usable) -> Given:
         _decoded(asked, pool.z[index]),
         "importance",
         effective,
-        None if condition is None else condition[: asked.n].cpu(),
+        None if asked.condition is None else asked.condition.cpu().expand(asked.n, *asked.condition.shape[1:]),
         [note],
         probability=None if asked.is_density else math.exp(min(0.0, pool.log_mass)),
-        relative_error=None if asked.is_density else _error(pool),
+        relative_error=None if asked.is_density else pool.relative_error,
     )
 
 

@@ -219,12 +219,16 @@ def _runs(places: Sequence[float]) -> list[Interval]:
 def _on_line(pre: TablePreprocess, number: Tensor, first: Tensor, last: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Intervals [first, last] (N,) of the values of numbers (N,) as intervals of z, and which of them are points."""
     device, size = pre.parent.device, len(pre.layout.intervals)
-    rows = torch.arange(len(number))
+    # Each number's entries in its own row, one after the other: none is searched in another number's values.
+    order = number.argsort(stable=True)
+    counts = torch.bincount(number, minlength=size)
+    place = torch.empty_like(number)
+    place[order] = torch.arange(len(number)) - (counts.cumsum(0) - counts)[number[order]]
 
     def at(values: Tensor) -> list[Tensor]:
-        spread = torch.zeros(size, len(values), dtype=torch.float64)
-        spread[number, rows] = values
-        return [part.cpu()[number, rows] for part in pre.marginals.interval(spread.to(device))]
+        spread = torch.zeros(size, int(counts.max()), dtype=torch.float64)
+        spread[number, place] = values
+        return [part.cpu()[number, place] for part in pre.marginals.interval(spread.to(device))]
 
     below, until, _, direct, atom = at(first)
     _, above, _, direct_last, _ = at(last)
