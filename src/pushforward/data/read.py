@@ -56,7 +56,7 @@ def read_like(
     if blanks and isinstance(space, Table):
         space = Table(tuple(replace(column, missing=True) for column in space.columns))
     builtin = isinstance(source, str) and is_builtin(source)
-    asked = {} if builtin else {"fit": fit, "labels": labels}
+    asked: dict[str, Any] = {} if builtin else {"fit": fit, "labels": labels}
     asked |= as_before(source, options or {}, space)
     if condition_space is not None and isinstance(condition, str):  # "007" stays text where it was made so
         of_condition = {name.strip() for name in condition.split(",")}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import string
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from pushforward.data import write_samples
 from pushforward.data.data import open_source
 from pushforward.data.options import Options
-from pushforward.data.tables.cells import to_arrow, type_of
+from pushforward.data.tables.cells import decode_column, encode_column, to_arrow, type_of
 from pushforward.data.tables.columns import Detected, detect, encode, grid
 from pushforward.errors import InputError
 from pushforward.spaces import Column, Table
@@ -289,3 +290,35 @@ def test_small_integer_types_never_overflow() -> None:
     ).space
     back = to_arrow(np.array([[300.0, 300.0], [-20.0, -300.0]]), space)
     assert back.to_pydict() == {"u": [255, 0], "i": [127, -128]}
+
+
+@pytest.mark.parametrize("kind", [pa.float32(), pa.float64()])
+def test_numbers_on_a_grid_are_the_decimals_that_they_are(kind: pa.DataType) -> None:
+    generator = np.random.default_rng(0)
+    exact = generator.integers(-40, 41, 500) / 10
+    cells = pa.array(exact).cast(kind, safe=False)
+    column = detect(pa.table({"x": cells}), {}, "f").columns[0]
+    assert (column.step, column.low, column.high) == (0.1, -4, 4)
+    x = encode_column(pa.chunked_array([cells]), column, "f")
+    assert np.array_equal(x, exact) and decode_column(x, column).equals(cells)
+    assert encode_column(pa.chunked_array([pa.array([0.1 + 0.2, 1e6])]), column, "f").tolist() == [0.3, 1e6]
+
+
+@pytest.mark.parametrize(
+    ("data", "new", "message"),
+    [
+        (
+            [17, 40, 23],
+            [40, None, 40.2],
+            r"column 'c', data row 3: 40\.2 is off the grid: .* whole numbers in the data",
+        ),
+        ([17, 40, 23], [1e15 + 0.5], "data row 1: 1000000000000000.5 is off the grid"),
+        ([0.25, 0.5, 0.75] * 20, [0.25, 0.3], r"data row 2: 0\.3 is off the grid: .* multiples of 0\.25"),
+        ([0.01, 0.02, 0.5] * 20, [0.255], r"data row 1: 0\.255 is off the grid"),
+        ([0.01, 0.02, 0.5] * 20, [1e308], "data row 1: 1e.308 is off the grid"),
+    ],
+)
+def test_a_cell_off_the_grid_is_refused(data: list, new: list, message: str) -> None:
+    column = replace(found(data), missing=True)
+    with pytest.raises(InputError, match=message):
+        encode_column(pa.chunked_array([pa.array(new)]), column, "f")

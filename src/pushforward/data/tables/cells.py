@@ -1,7 +1,8 @@
 """Cells of a table to numbers and back: Arrow columns to a float64 matrix by the columns of a `Table`, and the reverse.
 
-Numbers stay as they are, dates become seconds since 1970-01-01 (UTC), categories their positions, missing cells NaN.
-What was written back has the type that it came with (`Column.stored`).
+Numbers stay as they are (on their grid, where they have one), dates become seconds since 1970-01-01 (UTC), categories
+their positions, missing cells NaN. Days of a zone become days as its calendar has them, and are written as their first
+moments there. What was written back has the type that it came with (`Column.stored`).
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ def type_of(stored: str) -> pa.DataType:
 
 
 def is_text(kind: pa.DataType) -> bool:
+    """Text of either length."""
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
@@ -119,6 +121,8 @@ def encode_column(cells: pa.ChunkedArray, column: Column, where: str) -> np.ndar
         values = numbers(cells, column.name, where)
     else:
         values = _positions(cells, column, where)
+    if column.is_number and column.step is not None:
+        values = _onto_grid(values, cells, column, where)
     if not column.missing and (gone := np.isnan(values)).any():
         raise InputError(
             f"{where}: column {column.name!r}, data row {int(gone.argmax()) + 1}: the value is missing "
@@ -168,6 +172,43 @@ def numbers(cells: pa.ChunkedArray, name: str, where: str) -> np.ndarray:
     return values
 
 
+def _onto_grid(values: np.ndarray, cells: pa.ChunkedArray, column: Column, where: str) -> np.ndarray:
+    """Numbers as the very multiples of the column's step: 0.1 for the float32 0.1, which is 0.10000000149.
+
+    Raises:
+        InputError: a cell between two of them, by more than a thousandth of a step and the digits of its type.
+    """
+    assert column.step is not None
+    with np.errstate(over="ignore", invalid="ignore"):
+        nearest = on_grid(values, column.step)
+        off = abs(values - nearest)
+        bound = _precision(plain(cells).type, column) * abs(values)
+    bad = off > (bound if column.step == 1 else bound + 1e-3 * column.step)
+    bad |= np.isfinite(values) & ~np.isfinite(nearest)
+    if bad.any():
+        row = int(bad.argmax())
+        dated = column.kind == "datetime"
+        step = _DATED.get(column.step, "") if dated else "whole numbers" if column.step == 1 else ""
+        step = step or f"multiples of {column.step:.15g}"
+        hint = "" if dated else f", or train with columns {column.name}=continuous"
+        raise InputError(
+            f"{where}: column {column.name!r}, data row {row + 1}: {cells[row].as_py()!s} is off the grid: the cells "
+            f"of this column were {step} in the data.",
+            f"Correct the cell{hint}.",
+        )
+    return nearest
+
+
+_DATED = {86400.0: "whole days", 3600.0: "whole hours", 60.0: "whole minutes", 1.0: "whole seconds"}
+
+
+def _precision(kind: pa.DataType, column: Column) -> float:
+    """The relative digits of numbers that came in a type, or that the model's own data had."""
+    kinds = [k for k in (kind, type_of(column.stored)) if pa.types.is_floating(k)]
+    widths = {k.bit_width for k in kinds}
+    return 2.0**-10 if 16 in widths else 2.0**-23 if 32 in widths else 2.0**-51
+
+
 def beyond(cells: pa.ChunkedArray) -> int | None:
     """The first row whose integer (or decimal number, in its last digit) float64 cannot hold exactly, or None."""
     kind = cells.type
@@ -192,11 +233,21 @@ def beyond(cells: pa.ChunkedArray) -> int | None:
 
 def _seconds(cells: pa.ChunkedArray, column: Column, where: str) -> np.ndarray:
     cells = plain(cells)
+    zone = _zone_of_days(column)
     if is_date(cells.type):
-        return dates.seconds(cells)
+        values = dates.seconds(cells)
+        return values if zone is None or getattr(cells.type, "tz", None) is None else dates.local_days(values, zone)
     if not column.format and not is_text(cells.type):
         raise InputError(f"{where}: column {column.name!r} holds {cells.type}, not dates.")
-    return dates.strictly(cells.cast(pa.string()), column.format, column.name, where)
+    written = cells.cast(pa.string())
+    values = dates.strictly(written, column.format, column.name, where)
+    return values if zone is None or not dates.have_zone(written) else dates.local_days(values, zone)
+
+
+def _zone_of_days(column: Column) -> str | None:
+    """The zone of a column of days as they begin there; such a column is held as days, without a zone."""
+    stored = type_of(column.stored)
+    return stored.tz if column.step == 86400 and pa.types.is_timestamp(stored) else None
 
 
 def texts(cells: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -313,6 +364,8 @@ def _from_texts(categories: pa.Array, stored: pa.DataType) -> pa.Array:
 
 def _moments(values: np.ndarray, gone: np.ndarray, column: Column, stored: pa.DataType) -> pa.Array:
     if is_date(stored):
+        if (zone := _zone_of_days(column)) is not None:
+            values = dates.first_moments(values, zone)
         return dates.from_seconds(values, gone, stored)
     return dates.write(values, gone, column.format).cast(stored)
 

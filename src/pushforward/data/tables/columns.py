@@ -46,6 +46,7 @@ class Detected:
 
     @property
     def space(self) -> Table:
+        """The space of the columns."""
         return Table(self.columns)
 
 
@@ -198,6 +199,7 @@ class _Finder:
             self.notes.append(
                 f"column {self.name}: multiples of {step:g} (--columns {self.name}=continuous: a density)"
             )
+            low, high = cells.on_grid(np.array([low, high]), step).tolist()
         return Column(self.name, "continuous", (), low, high, step, missing, self.stored)
 
     def _identifies(self, values: np.ndarray, integers: bool) -> str:
@@ -224,8 +226,15 @@ class _Finder:
             self.notes.append(f"column {self.name}: dates such as {dates.example(format)}")
         if remark:
             self.notes.append(f"column {self.name}: {remark}")
+        step = dates.step(known)
+        if getattr(self.column.type, "tz", None) is not None:
+            days = dates.local_days(known, self.column.type.tz)
+            if dates.step(days) == 86400:  # else moments stay in UTC, where no hour of autumn comes twice
+                known, step = days, 86400.0
+            elif step == 86400:
+                step = 3600.0  # days of UTC are none in the zone
         low, high = float(known.min()), float(known.max())
-        return Column(self.name, "datetime", (), low, high, dates.step(known), len(known) < len(x), self.stored, format)
+        return Column(self.name, "datetime", (), low, high, step, len(known) < len(x), self.stored, format)
 
     def _no_date(self, value: str, example: str) -> InputError:
         row = pc.index(self.column, value).as_py()

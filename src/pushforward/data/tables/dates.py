@@ -147,6 +147,53 @@ def step(values: np.ndarray) -> float | None:
     return next((s for s in STEPS if not (values % s).any()), None)
 
 
+# ------------------------------------------------------------------------------------------------ days of a zone
+
+
+def local_days(values: np.ndarray, zone: str) -> np.ndarray:
+    """Moments (UTC seconds) by the clock of a zone; the first moment of a day is its midnight, also where a change of
+    the clock skips it.
+
+    Raises:
+        InputError: an unknown zone.
+    """
+    gone = np.isnan(values)
+    moments = from_seconds(values, gone, pa.timestamp("us", "UTC")).cast(pa.timestamp("us", zone))
+    try:
+        clock = pc.local_timestamp(moments)
+    except pa.ArrowException:
+        raise _unknown_zone(zone) from None
+    local = seconds(pa.chunked_array([clock]))
+    days = np.floor(local / 86400) * 86400
+    return np.where(first_moments(days, zone) == values, days, local)
+
+
+def first_moments(days: np.ndarray, zone: str) -> np.ndarray:
+    """Days (seconds of a clock) as the moments (UTC seconds) when they begin in a zone; NaN stays.
+
+    Of a midnight that comes twice it is the first; of one that is skipped, the end of the gap.
+
+    Raises:
+        InputError: an unknown zone.
+    """
+    clock = from_seconds(np.round(days / 86400) * 86400, np.isnan(days), pa.timestamp("us"))
+    try:
+        moments = pc.assume_timezone(clock, zone, ambiguous="earliest", nonexistent="latest")
+    except pa.ArrowException:
+        raise _unknown_zone(zone) from None
+    return seconds(pa.chunked_array([moments]))
+
+
+def _unknown_zone(zone: str) -> InputError:
+    return InputError(f"unknown time zone {zone!r}.", "Give one such as Europe/Paris, or convert the column to UTC.")
+
+
+def have_zone(cells: pa.ChunkedArray) -> bool:
+    """Whether moments in text say their zone (an offset, Z or UTC), as the first of them does."""
+    known = cells.drop_null()
+    return len(known) > 0 and bool(re.search(r":\d{2}.*(?:Z|UTC|[+-]\d{2}:?\d{2})$", known[0].as_py()))
+
+
 # ------------------------------------------------------------------------------------------------ text
 
 
