@@ -62,6 +62,7 @@ class ArraySource(Source):
         self.columns, self.obvious = columns, tuple(columns)
 
     def read(self, chosen: tuple[str, ...] = (), like: Space | None = None) -> Rows:
+        """The rows of the array, in the space of a model or in the one that they show."""
         if self.options.space is not None or isinstance(like, (Sphere, Torus, Tokens)):
             self.options.refuse(self.where, "pictures", "augmentation")
             x, made, notes = array_rows(self.x, self.options.space, self.where, like)

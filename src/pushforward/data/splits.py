@@ -51,6 +51,7 @@ class View(Dataset):
         self.index = index
 
     def gather(self, index: Tensor, noise: Noise) -> tuple[Any, Any]:
+        """Rows (k, *shape) of this view and their conditions."""
         chosen = self.index[index]
         x = self.x[chosen.to(self.x.device)].contiguous().to(self.space.dtype)
         return x, rows(self.condition, chosen)
@@ -65,9 +66,11 @@ class View(Dataset):
 
     @property
     def bytes(self) -> int:
+        """The memory of its rows."""
         return self.n * math.prod(self.space.shape) * self.space.dtype.itemsize
 
     def conditions(self) -> Any:
+        """The conditions of all its rows, or None."""
         return rows(self.condition, self.index)
 
     def subset(self, index: Tensor) -> Dataset:

@@ -52,6 +52,7 @@ class Mixture(Density):
         self.centres, self.std, self.alike = centres.double(), std, alike
 
     def log_prob(self, x: Tensor) -> Tensor:
+        """The exact log density of points (n, 2): (n,) float64."""
         constant = math.log(2 * math.pi * self.std**2 * len(self.centres))
         parts = []
         for block in x.double().split(max(1, _BLOCK // len(self.centres))):
@@ -77,6 +78,7 @@ class Squares(Density):
         self.area = (2 * limit) ** 2 / 2
 
     def log_prob(self, x: Tensor) -> Tensor:
+        """The exact log density of points (n, 2): (n,) float64."""
         x = x.double()
         cell = torch.floor(x / self.side)
         inside = ((x >= -self.limit) & (x < self.limit)).all(1) & (cell.sum(1) % 2 == 0)
@@ -146,6 +148,7 @@ class Curves(Density):
         return torch.where(near > 1, log_tail, self._kernel(d).log())
 
     def log_prob(self, x: Tensor) -> Tensor:
+        """The exact log density of points (n, 2): (n,) float64."""
         parts = []
         for block in x.double().split(max(1, _BLOCK // len(self.points))):
             d = block[:, None] - self.points

@@ -285,6 +285,7 @@ class Builtin(Source):
         self.notes = [f"built-in {name}: {len(self.x):,} rows, {what}"]
 
     def read(self, chosen: tuple[str, ...] = (), like: Space | None = None) -> Rows:
+        """All rows; a model has to have their shape."""
         if like is not None and like.shape != self.space.shape:
             raise InputError(f"{self.where} has {self.space.describe()}, the model has {like.describe()}.")
         return Rows(self.x, self.space)

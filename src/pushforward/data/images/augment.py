@@ -54,12 +54,15 @@ class Augmented(Mapped):
         return move(x, mirrored, down, right), condition
 
     def to(self, device: torch.device | str) -> Dataset:
+        """The same pictures on another device."""
         return Augmented(self.base.to(device), self.flip, self.shift)
 
     def subset(self, index: Tensor) -> Dataset:
+        """The pictures `index`, augmented as these."""
         return Augmented(self.base.subset(index), self.flip, self.shift)
 
     def conditions(self) -> Any:
+        """The conditions of all pictures, or None."""
         return self.base.conditions()
 
 

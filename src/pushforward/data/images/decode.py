@@ -45,6 +45,7 @@ class Plan:
 
     @property
     def space(self) -> Pixels:
+        """The space of pictures made so."""
         return Pixels(self.channels, self.height, self.width)
 
 

@@ -66,6 +66,7 @@ class Files:
         return ((name, os.path.join(root, name)) for name in self.names)
 
     def digest_parts(self) -> Iterator[bytes]:
+        """What the fingerprint of the pictures is made of."""
         for name, path in self:
             yield f"{name}:{os.stat(path).st_size}:".encode()
             with open(path, "rb") as file:
@@ -96,6 +97,7 @@ class Encoded:
                     row += 1
 
     def digest_parts(self) -> Iterator[bytes]:
+        """What the fingerprint of the pictures is made of."""
         yield f"{self.column}:".encode()
         with open(self.path, "rb") as file:
             while block := file.read(1 << 22):
@@ -178,6 +180,7 @@ class ImageSource(Source):
         self.columns, self.obvious = columns, tuple(columns)
 
     def read(self, chosen: tuple[str, ...] = (), like: Space | None = None) -> Rows:
+        """The pictures, decoded and brought to one size: the model's, the one asked for, or their own."""
         if like is not None and not isinstance(like, Pixels):
             raise InputError(f"{self.where} has pictures, the model has {like.describe()}.", "Give it as an array.")
         if isinstance(like, Pixels) and like.channels not in (1, 3):

@@ -118,6 +118,7 @@ def leave_out(name: str) -> str:
 
 
 def rows(count: float) -> str:
+    """`1 row`, `1,200 rows`."""
     return "1 row" if count == 1 else f"{count:,.0f} rows"
 
 
@@ -147,4 +148,5 @@ def profile(x: np.ndarray, j: int, column: Column, missing: float, scale: float 
 
 
 def is_time_of_day(column: Column) -> bool:
+    """Whether a column holds times of day, without a date."""
     return column.stored.startswith(("time32", "time64"))

@@ -111,6 +111,7 @@ def of_condition(data: Data) -> dict[str, Any] | None:
 
 
 def of_pictures(space: Pixels) -> dict[str, Any]:
+    """The size of pictures, JSON-able."""
     return {"height": space.height, "width": space.width, "channels": space.channels, "levels": space.levels}
 
 

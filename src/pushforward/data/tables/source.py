@@ -79,6 +79,7 @@ class TableSource(Source):
         return pa.table(dict(zip(names, cells)))
 
     def read(self, chosen: tuple[str, ...] = (), like: Space | None = None) -> Rows:
+        """All columns but the chosen ones, of the kinds that are found, or as a model has them."""
         names = [name for name in self.columns if name not in chosen]
         if not names:
             raise InputError(f"{self.where} has no columns left to model.", "Leave one out of the condition.")

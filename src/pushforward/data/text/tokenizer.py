@@ -66,6 +66,7 @@ class Characters:
         return "".join(sorted(set(text)))
 
     def encode(self, text: str, where: str = "the text") -> np.ndarray:
+        """Text as tokens (n,); raises InputError for what has no token."""
         tokens = np.empty(len(text), np.int32)
         for start in range(0, len(text), _BLOCK):
             codes = _code_points(text[start : start + _BLOCK])
@@ -84,6 +85,7 @@ class Characters:
         return tokens
 
     def decode(self, tokens: np.ndarray) -> str:
+        """Tokens (n,) as text."""
         return self._codes[np.asarray(tokens)].tobytes().decode("utf-32-le")
 
 
@@ -105,6 +107,7 @@ class BytePairs:
             self.pieces.append(self.pieces[a] + self.pieces[b])
 
     def encode(self, text: str, where: str = "the text") -> np.ndarray:
+        """Text as tokens (n,); raises InputError for what has no token."""
         numbers: dict[str, int] = {}
         order = [np.fromiter((numbers.setdefault(p, len(numbers)) for p in block), np.int32) for block in _split(text)]
         if not numbers:
@@ -124,6 +127,7 @@ class BytePairs:
         return np.concatenate(out)
 
     def decode(self, tokens: np.ndarray) -> str:
+        """Tokens (n,) as text."""
         return b"".join(map(self.pieces.__getitem__, np.asarray(tokens).tolist())).decode("utf-8", "replace")
 
 

@@ -50,17 +50,21 @@ class Windows(Dataset):
         self.starts, self.tokens = starts, space
 
     def gather(self, index: Tensor, noise: Noise) -> tuple[Any, Any]:
+        """Windows (k, length) of tokens; they have no condition."""
         places = self.starts[index][:, None] + torch.arange(self.tokens.length, device=self.starts.device)
         return self.x[places].to(torch.int64), None
 
     def to(self, device: torch.device | str) -> Dataset:
+        """The same text on another device."""
         return Windows(self.x.to(device), self.starts.to(device), space=self.tokens)
 
     @property
     def bytes(self) -> int:
+        """The memory of the text and of its windows' starts."""
         return sum(v.numel() * v.element_size() for v in (self.x, self.starts))
 
     def subset(self, index: Tensor) -> Dataset:
+        """The windows `index` of the same text."""
         return Windows(self.x, self.starts[index], space=self.tokens)
 
 
