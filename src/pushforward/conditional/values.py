@@ -62,7 +62,7 @@ def _moment(text: str, column: Column, where: str) -> float:
     import pyarrow as pa
 
     from ..data.tables import dates
-    from ..data.tables.cells import is_date, type_of
+    from ..data.tables.cells import is_date, type_of, zone_of_days
 
     cell, stored = pa.array([text]), type_of(column.stored)
     own = [column.format] if column.format else []
@@ -71,7 +71,8 @@ def _moment(text: str, column: Column, where: str) -> float:
     for format in [*own, "%Y-%m-%d", "%Y-%m-%d %H:%M:%S", *([found[0]] if found else [])]:
         value = float(dates.parse(cell, format)[0])
         if not math.isnan(value):
-            return value
+            zone = zone_of_days(column) if dates.have_zone(pa.chunked_array([cell])) else None
+            return value if zone is None else float(dates.local_days(np.array([value]), zone)[0])
     example = written(column, column.low)
     raise InputError(
         f"{where}: {text!r} is not a date.", f"Write it as {example}; {column.name} is {range_of(column)} in the data."

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pushforward.conditional import values
 from pushforward.data.tables import dates
 from pushforward.data.tables.cells import decode_column, encode_column
 from pushforward.data.tables.cells import texts as written
@@ -170,6 +171,9 @@ def test_days_of_a_zone_keep_their_grid(zone: str) -> None:
         pa.chunked_array([pa.array(days.strftime("%Y-%m-%d"))]),
     ):
         assert np.array_equal(encode_column(other, column, "f"), x), other.type
+    for value in x[:3]:  # as the user writes one in a condition, and as it is shown
+        shown = values.written(column, value)
+        assert values.read(shown, column, "given") == value == values.read(shown[:10], column, "given")
     noon = pa.chunked_array([pa.array([days[3] + pd.Timedelta("12h")])])
     with pytest.raises(InputError, match=r"column 't', data row 1: 2019-01-04 12:00:00 is off the grid: .* whole days"):
         encode_column(noon, column, "f")

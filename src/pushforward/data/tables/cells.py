@@ -233,7 +233,7 @@ def beyond(cells: pa.ChunkedArray) -> int | None:
 
 def _seconds(cells: pa.ChunkedArray, column: Column, where: str) -> np.ndarray:
     cells = plain(cells)
-    zone = _zone_of_days(column)
+    zone = zone_of_days(column)
     if is_date(cells.type):
         values = dates.seconds(cells)
         return values if zone is None or getattr(cells.type, "tz", None) is None else dates.local_days(values, zone)
@@ -244,7 +244,7 @@ def _seconds(cells: pa.ChunkedArray, column: Column, where: str) -> np.ndarray:
     return values if zone is None or not dates.have_zone(written) else dates.local_days(values, zone)
 
 
-def _zone_of_days(column: Column) -> str | None:
+def zone_of_days(column: Column) -> str | None:
     """The zone of a column of days as they begin there; such a column is held as days, without a zone."""
     stored = type_of(column.stored)
     return stored.tz if column.step == 86400 and pa.types.is_timestamp(stored) else None
@@ -364,7 +364,7 @@ def _from_texts(categories: pa.Array, stored: pa.DataType) -> pa.Array:
 
 def _moments(values: np.ndarray, gone: np.ndarray, column: Column, stored: pa.DataType) -> pa.Array:
     if is_date(stored):
-        if (zone := _zone_of_days(column)) is not None:
+        if (zone := zone_of_days(column)) is not None:
             values = dates.first_moments(values, zone)
         return dates.from_seconds(values, gone, stored)
     return dates.write(values, gone, column.format).cast(stored)
