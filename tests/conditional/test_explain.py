@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -72,6 +73,35 @@ def test_independent_categories_in_closed_form() -> None:
     error = found[:, 1] - expected
     assert float(error.mean().abs()) < 0.15 and float(error.std()) < 0.6
     assert bool((found[x[:, 2] != 6, 3].abs() < 1e-9).all())
+
+
+@pytest.mark.parametrize("name", ["gmm", "diagonal", "argmax", "kde"])
+def test_two_dependent_categories_by_enumeration(name: str) -> None:
+    """log p(a | b) from p(a, b) in all nine cells; the numbers of the other cell are averaged over."""
+    random = np.random.default_rng(0)
+    a = random.integers(0, 3, 3_000)
+    b = np.where(random.random(3_000) < 0.9, a, random.integers(0, 3, 3_000))
+    x = torch.from_numpy(np.stack([a, b], 1).astype(float))
+    space = Table(tuple(Column(c, "category", CITIES[:3], stored="string") for c in "ab"))
+    options: dict[str, Any] = {"components": 3, "covariance": "diagonal" if name == "diagonal" else "full"}
+    if name == "kde":
+        options = {"bandwidth": 0.3}
+    table = {"categories": "argmax" if name == "argmax" else "interval"}
+    model = fitted("kde" if name == "kde" else "gmm", x, space, table=table, **options)
+    cells = torch.cartesian_prod(torch.arange(3.0), torch.arange(3.0)).double()
+    joint = model.log_prob(cells, seed=0, dequantization_draws=4_000).values.view(3, 3)
+    assert float(joint.exp().sum()) == pytest.approx(1, abs=0.03)
+    given_b, given_a = joint.log_softmax(0), joint.log_softmax(1)
+    usual = torch.stack(
+        [(given_b.exp() * given_b).sum(0).expand(3, 3), (given_a.exp() * given_a).sum(1, True).expand(3, 3)]
+    )
+    truth = (usual - torch.stack([given_b, given_a])).view(2, 9).T
+    found = [explain(model, cells, seed=seed) for seed in range(3)]
+    assert {one.method for one in found} == {"exact" if name in ("diagonal", "kde") else "importance"}
+    for one in found:
+        assert float((one.contributions - truth).abs().max()) < 0.9, (one.contributions, truth)
+    mean = torch.stack([one.contributions for one in found]).mean(0)
+    assert float((mean - truth).abs().mean()) < 0.25
 
 
 def test_a_table_of_clocks_alone() -> None:

@@ -50,12 +50,35 @@ def cells_of(pre: TablePreprocess, z: Tensor) -> Cell:
 class LeaveOneOut:
     """The conditional distributions of numbers, (n, I) of them, each a mixture of K' normals.
 
-    Attributes: `log_weights`, `means`, `deviations`: (n, I, K').
+    Attributes:
+        log_weights, means, deviations: (n, I, K').
+        log_others: (n, I) log of the density of all the other numbers (of the mass of their cells, see `of_cells`).
     """
 
     log_weights: Tensor
     means: Tensor
     deviations: Tensor
+    log_others: Tensor
+
+    @staticmethod
+    def of_cells(mixture: Mixture, z: Tensor, cell: Cell, free: Tensor) -> LeaveOneOut:
+        """Of the numbers in `cell`, the first of the model's, given the others' cells: of independent numbers.
+
+        Args:
+            z: (n, D), whose numbers after those of `cell` are what they are. free: (n, D - leading) any value will do.
+        """
+        count, leading = cell.z.shape[1], mixture.leading
+        e = (z[:, None] - mixture.means) / mixture.factor
+        each = -0.5 * (e.square() + _LOG_2PI) - mixture.factor.log()
+        own = slice(leading, leading + count)
+        mean, deviation = mixture.means[:, own], mixture.factor[:, own]
+        mass = truncated.log_mass((cell.low[:, None] - mean) / deviation, (cell.high[:, None] - mean) / deviation)
+        each[:, :, own] = torch.where(cell.point[:, None], each[:, :, own], mass)
+        each[:, :, leading:] = each[:, :, leading:].masked_fill(free[:, None], 0.0)
+        others = each.sum(2, keepdim=True) - each[:, :, own]
+        log_w = (mixture.log_weights[:, None] + others).transpose(1, 2)
+        shape = log_w.shape
+        return LeaveOneOut(log_w.log_softmax(2), mean.T.expand(shape), deviation.T.expand(shape), log_w.logsumexp(2))
 
     @staticmethod
     def of(mixture: Mixture, z: Tensor, count: int) -> LeaveOneOut:
@@ -74,7 +97,7 @@ class LeaveOneOut:
         log_w, top = log_w.transpose(1, 2).topk(min(_MOST, len(mixture)), dim=2)
         means = (z[:, None, own] - residual * variance).transpose(1, 2).gather(2, top)
         deviations = variance.sqrt().T.expand(len(z), -1, -1).gather(2, top)
-        return LeaveOneOut(log_w.log_softmax(2), means, deviations)
+        return LeaveOneOut(log_w.log_softmax(2), means, deviations, log_w.logsumexp(2))
 
     def draw(self, u: Tensor, e: Tensor) -> Tensor:
         """Numbers (n, I) by uniform and by normal ones."""

@@ -57,8 +57,8 @@ def exactly(asked: Request) -> Given:
         note = said if pool.is_exact else f"{said}, by weighted draws within the event"
     else:
         note = (
-            f"a mixture of {len(mixture):,} Gaussians given clocks of the categories, of which {RACES:,} were drawn and "
-            "weighted by it"
+            f"a mixture of {len(mixture):,} Gaussians given clocks of the categories, of which {RACES:,} were "
+            "drawn and weighted by it"
         )
     probability = None if asked.is_density else min(1.0, math.exp(pool.log_mass - log_scale))
     return asked.answer(
