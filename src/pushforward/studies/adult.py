@@ -48,7 +48,7 @@ def _missing(x: Any) -> float:
 
 ARGMAX = {"settings": {"table": {"categories": "argmax"}}}
 MODELS = (
-    Entry("gmm"),
+    Entry("gmm", {"settings": {"covariance": "full"}}),
     Entry("kde"),
     Entry("real-nvp"),
     Entry("vae"),
