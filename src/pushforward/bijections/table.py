@@ -286,9 +286,10 @@ class TablePreprocess(Preprocess):
             # 3 * 0.1 is not 0.3: multiples of 1 / 10 are divided, not multiplied.
             inverse = round(1 / column.step)
             values = (values * inverse).round() / inverse
-        # Reflected, not heaped up at the ends: what a model puts beyond the range it saw is little, but no spike.
-        values = torch.where(values < column.low, 2 * column.low - values, values)
-        values = torch.where(values > column.high, 2 * column.high - values, values)
+        if column.step is None:
+            # Reflected, not heaped up at the ends: what a model puts beyond the range it saw is little, but no spike.
+            values = torch.where(values < column.low, 2 * column.low - values, values)
+            values = torch.where(values > column.high, 2 * column.high - values, values)
         return values.clamp(column.low, column.high)
 
 
