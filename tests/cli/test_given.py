@@ -112,7 +112,7 @@ def test_explained_rows(cli: Cli, mixture_run: Path) -> None:
     assert kept.percentile.between(0, 100).all() and kept.percentile[1] == 0
     document = cli("log-prob", mixture_run, "new.csv", "--explain", "--json").json
     assert document["examples"][1]["explain_height"] == pytest.approx(reasons.loc[1, "explain_height"])
-    assert document["explained"]["method"] == "exact"
+    assert document["explained"]["method"] == "importance"
     plain = cli("log-prob", mixture_run, "new.csv", "--json").json
     assert "explain_age" not in plain["examples"][0] and "explained" not in plain
     assert [r["log_prob"] for r in plain["examples"]] == [r["log_prob"] for r in document["examples"]]
