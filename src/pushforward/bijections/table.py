@@ -264,7 +264,7 @@ class TablePreprocess(Preprocess):
                 if event:
                     gone[:, j] = values[:, i] > 0.5
                 else:
-                    x[:, j] = self._in_range(values[:, i], columns[j])
+                    x[:, j] = self._in_range(values[:, i], columns[j], self.marginals.atoms[i])
             x = self._ordered(x, self.value)
         for j, start, k in layout.categories:
             first = len(layout.intervals) + start
@@ -279,7 +279,7 @@ class TablePreprocess(Preprocess):
         return x
 
     @staticmethod
-    def _in_range(values: Tensor, column: Column) -> Tensor:
+    def _in_range(values: Tensor, column: Column, atoms: Tensor) -> Tensor:
         if not column.is_number:
             return values.clamp(0, len(column.categories) - 1)
         if column.step is not None and column.step < 1:
@@ -288,8 +288,11 @@ class TablePreprocess(Preprocess):
             values = (values * inverse).round() / inverse
         if column.step is None:
             # Reflected, not heaped up at the ends: what a model puts beyond the range it saw is little, but no spike.
-            values = torch.where(values < column.low, 2 * column.low - values, values)
-            values = torch.where(values > column.high, 2 * column.high - values, values)
+            # An end that is a spike takes it.
+            spikes = atoms[atoms.isfinite()]
+            low, high = (2 * end - values for end in (column.low, column.high))
+            values = torch.where((values < column.low) & ~(spikes == column.low).any(), low, values)
+            values = torch.where((values > column.high) & ~(spikes == column.high).any(), high, values)
         return values.clamp(column.low, column.high)
 
 
