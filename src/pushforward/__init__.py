@@ -19,6 +19,7 @@ __version__ = "0.1.0"
 _NAMES = {
     "load": "data",
     "Data": "data",
+    "read_like": "data",
     "to_table": "data",
     "fit": "training",
     "open_run": "training",
@@ -68,7 +69,7 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:  # for type checkers and editors
     from .config import NetworkSettings, OptimizerSettings, Settings
-    from .data import Data, load, to_table
+    from .data import Data, load, read_like, to_table
     from .dataset import Dataset
     from .errors import DensityUnavailable, InputError, PushforwardError
     from .game import Batch, Player, Stage, sum_losses

@@ -390,7 +390,10 @@ def _tensor(x: Any) -> Tensor:
     try:
         return torch.as_tensor(np.asarray(x))
     except (TypeError, ValueError):
-        raise InputError(f"cannot read {type(x).__name__} as numbers.", "Give a tensor or an array.") from None
+        raise InputError(
+            f"cannot read {type(x).__name__} as numbers.",
+            "Give a tensor or an array; of a frame or a file: x, condition = pf.read_like(frame, model.space).",
+        ) from None
 
 
 def _class_indices(condition: Any, space: Classes) -> Any:

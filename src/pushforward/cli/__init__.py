@@ -62,6 +62,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _failed(out, _sentence(f"{type(error).__name__}: {error}"), "This is a bug: --debug shows where.", 1)
 
 
+def run() -> None:
+    """`main` as a process: ends at once with its exit code.
+
+    Threads of the libraries that read tables may still be winding down, and tearing them down with the interpreter has
+    ended commands by a signal instead of by their code. All files are closed and all output is flushed by then.
+    """
+    try:
+        code = main()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BrokenPipeError:
+        code = 1
+    os._exit(code)
+
+
 def _failed(out: Output, what: str, hint: str | None, code: int) -> int:
     if out.debug:
         traceback.print_exc()
@@ -79,4 +94,4 @@ def _help_line(error: Any) -> str | None:
     return f"`{context.command_path} --help` shows the usage." if context is not None else None
 
 
-__all__ = ["app", "main"]
+__all__ = ["app", "main", "run"]

@@ -77,6 +77,8 @@ class Options:
         for name, words in (("fit", FITS), ("tokens", TOKENS), ("space", SPACES)):
             if name in made and made[name] not in words:
                 raise InputError(f"{name}={made[name]!r}.", did_you_mean(str(made[name]), words))
+        if made.get("decimal", ".") not in (".", ","):
+            raise InputError(f"decimal={made['decimal']!r}.", "The decimal mark is . or a comma.")
         for name in ("grey", "flip", "missing"):
             if name in made and not isinstance(made[name], (bool, np.bool_)):
                 raise InputError(f"{name}={made[name]!r}.", "It is true or false.")

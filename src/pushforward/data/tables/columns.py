@@ -326,16 +326,19 @@ def time_labels(column: pa.ChunkedArray, times: np.ndarray) -> list[str]:
 
 
 def grid(values: np.ndarray, counts: np.ndarray, single: bool = False) -> float | None:
-    """The decimal step that distinct, sorted `values` lie on when many of them repeat, as rounded numbers do; or None.
+    """The decimal step that distinct, sorted `values` lie on, as rounded numbers do; or None.
+
+    Up to two decimals are a grid (prices, however few repeat); more of them only when many values repeat.
 
     The most frequent value is left out of the count: a spike at zero says nothing about rounding. Steps are
     1/k for a whole k, so that value = round(value * k) / k exactly.
     """
     rest = counts.sum() - counts.max()
-    if rest < 10 or rest - (len(values) - 1) < 0.2 * rest:
+    if rest < 10:
         return None
+    repeats = rest - (len(values) - 1) >= 0.2 * rest
     some = values[:: max(1, len(values) // 1000)]
-    for digits in range(1, 7):
+    for digits in range(1, 7 if repeats else 3):
         scale = 10**digits
         if not _lie_on(some, scale, single) or not _lie_on(values, scale, single):
             continue

@@ -37,7 +37,7 @@ class TextTable:
     """A file read as text: null where a cell has no value.
 
     Attributes:
-        table: all columns as strings. decimal: the decimal mark that was found or given.
+        table: all columns as strings. decimal: the decimal mark that was found or given; strict: given.
         quoted: columns whose numbers are quoted, which makes them text.
         named: whether the names are the file's. notes: what was detected, in plain words.
     """
@@ -45,6 +45,7 @@ class TextTable:
     table: pa.Table
     where: str
     decimal: str | None = None
+    strict: bool = False
     quoted: frozenset[str] = frozenset()
     named: bool = True
     notes: list[str] = field(default_factory=list)
@@ -62,7 +63,7 @@ class TextTable:
         forced = kind in ("integer", "continuous")
         if not forced and (kind is not None or name in self.quoted):
             return cells, []
-        found = numerals.read(cells, name, self.where, self.decimal, forced)
+        found = numerals.read(cells, name, self.where, self.decimal, forced, self.strict)
         return (cells, []) if found is None else (found.cells, found.notes)
 
 
@@ -93,7 +94,8 @@ def read(path: Path, options: Options) -> TextTable:
     table = _parse(content, start, names, style, str(path), lines + header)
     if _has_gaps(body):
         table = _trimmed(table)
-    found = TextTable(table, str(path), options.decimal or _decimal(body, separator), named=header, notes=notes)
+    mark = options.decimal or _decimal(body, separator)
+    found = TextTable(table, str(path), mark, bool(options.decimal), named=header, notes=notes)
     if not plainly:
         found.quoted = frozenset(name for j, name in enumerate(names) if _is_quoted_text(body, j, separator))
     if not header:

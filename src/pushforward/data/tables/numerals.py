@@ -57,7 +57,12 @@ class Read:
 
 
 def read(
-    cells: pa.ChunkedArray, name: str, where: str, decimal: str | None = None, forced: bool = False
+    cells: pa.ChunkedArray,
+    name: str,
+    where: str,
+    decimal: str | None = None,
+    forced: bool = False,
+    strict: bool = False,
 ) -> Read | None:
     """A column of text as numbers; None when it is no column of numbers.
 
@@ -65,6 +70,7 @@ def read(
 
     Args:
         decimal: the decimal mark, "." or ","; None tries both. forced: the user says that these are numbers.
+        strict: no other mark is tried.
 
     Raises:
         InputError: most cells are numbers but one is not, or they carry signs such as % (with row and value).
@@ -76,7 +82,7 @@ def read(
     encoded = cells.dictionary_encode().combine_chunks()
     encoded = encoded.chunk(0) if isinstance(encoded, pa.ChunkedArray) else encoded
     texts, counts = _counted(encoded)
-    converted, notes, good = _normal(pc.utf8_trim_whitespace(texts), decimal)
+    converted, notes, good = _normal(pc.utf8_trim_whitespace(texts), decimal, strict)
     if not forced and not pc.any(good).as_py():
         _refuse_units(texts, counts, cells, name, where)
         return None
@@ -172,11 +178,11 @@ def _weight(counts: pa.Array, chosen: pa.Array | None) -> float:
     return float(pc.sum(counts if chosen is None else counts.filter(chosen)).as_py() or 0)
 
 
-def _normal(texts: pa.Array, decimal: str | None) -> tuple[pa.Array, list[str], pa.Array]:
+def _normal(texts: pa.Array, decimal: str | None, strict: bool) -> tuple[pa.Array, list[str], pa.Array]:
     """(texts as plain numbers, remarks, which are numbers), in the writing that fits most."""
     families = {".": [_POINT], ",": [_COMMA]}.get(decimal or "", [_POINT, _COMMA])
     best: tuple[int, pa.Array, list[str], pa.Array] | None = None
-    for family in [*families, *(f for f in (_POINT, _COMMA) if f not in families)]:
+    for family in families if strict else [*families, *(f for f in (_POINT, _COMMA) if f not in families)]:
         out, notes = texts, []
         good = pc.match_substring_regex(texts, _INFINITE)
         for words, (pattern, gone, mark) in family.items():
