@@ -1,0 +1,212 @@
+"""What an evaluation found, typed and JSON-able: values with their intervals, beside what a perfect sampler gets.
+
+A `Report` has one `Row` a model and one a calibration (copies of the training data, independent columns, a Gaussian,
+noise), the same metrics for all of them, and the `Floor` of each metric: where it lies for real data that no model
+has touched, at the same n. Numbers without their floor are not shown.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from .ledger import Difference, Likelihood
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..spaces import Space
+
+Better = Literal["lower", "higher", "floor"]
+
+GROUPS = {
+    "distance": "How far are samples from the data?",
+    "support": "Do samples look real, and is everything covered?",
+    "modes": "Known modes",
+    "columns": "Columns and pairs of columns",
+    "memorization": "Are samples copies of training examples?",
+}
+"""The groups of metrics, in the order of a report."""
+
+
+@dataclass(frozen=True)
+class MetricInfo:
+    """What a metric is.
+
+    Attributes:
+        key: in JSON ("frechet:pca64"). label: in tables ("FD[pca64]"). group: of `GROUPS`.
+        better: "lower", "higher", or "floor" when the nearer to the floor the better (authenticity).
+        perfect: the value of infinitely many perfect samples, or None.
+        meaning: in two sentences, what the number says and how to read it.
+        features: the feature space, in words and with its hash; "" when the metric works on the data themselves.
+        headline: whether leaderboards show it without asking.
+    """
+
+    key: str
+    label: str
+    group: str
+    better: Better
+    meaning: str
+    perfect: float | None = None
+    features: str = ""
+    headline: bool = False
+
+
+@dataclass(frozen=True)
+class Value:
+    """One metric of one row.
+
+    Attributes:
+        value: the mean over sample sets and training seeds.
+        low, high: its 95% interval, from the spread over disjoint sample sets and seeds; None with one set.
+        n: samples (and as many real ones) in each set. sets: disjoint sample sets of each seed. seeds: trainings.
+        each: the value of every set, seed by seed.
+        outside: whether it leaves the floor's interval on the bad side; None when there is no floor.
+        p_value: of the test that samples and data are the same, where the metric is a test.
+    """
+
+    value: float
+    n: int
+    low: float | None = None
+    high: float | None = None
+    sets: int = 1
+    seeds: int = 1
+    each: tuple[float, ...] = ()
+    outside: bool | None = None
+    p_value: float | None = None
+
+
+@dataclass(frozen=True)
+class Floor:
+    """Where a metric lies for real data: its mean, and the interval that a perfect sampler stays in.
+
+    `low` and `high` are simultaneous over all metrics of the report; `replicates` sets of real rows gave them.
+    """
+
+    mean: float
+    low: float
+    high: float
+    std: float
+    n: int
+    replicates: int
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a model costs; None where it was not measured.
+
+    Attributes:
+        train_seconds: of one fit (the mean over seeds). seconds_per_1000: to draw 1,000 samples.
+        evaluations: of the network for one sample. peak_memory: bytes of the process at its highest.
+    """
+
+    parameters: int | None = None
+    train_seconds: float | None = None
+    train_steps: int | None = None
+    seconds_per_1000: float | None = None
+    evaluations: int | None = None
+    peak_memory: int | None = None
+    threads: int | None = None
+    device: str | None = None
+
+
+@dataclass
+class Row:
+    """One model, or one calibration, with everything that was measured of it.
+
+    Attributes:
+        name: unique in the report. kind: "model" or "calibration". about: in a few words.
+        values: by the metric's key. missing: why a metric is not there, by its key.
+        notes: in plain words (a verdict of training, options of sampling that were changed).
+    """
+
+    name: str
+    kind: Literal["model", "calibration"] = "model"
+    about: str = ""
+    values: dict[str, Value] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+    likelihood: Likelihood | None = None
+    cost: Cost | None = None
+    runs: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Pictures:
+    """What a report draws; not in its JSON.
+
+    Attributes:
+        space: of the data. data: real held-out examples (n, *shape). samples: of each row, by its name.
+        nearest: for each model's first samples (k, *shape), their nearest training examples (k, *shape).
+        histories: (steps, losses by name) of each model's first training.
+        held_out, own: log-likelihoods (m,) of held-out rows and of the model's own samples, by model: the two have
+            the same distribution when the model is right.
+    """
+
+    space: Space
+    data: np.ndarray
+    samples: dict[str, np.ndarray] = field(default_factory=dict)
+    nearest: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    histories: dict[str, tuple[list[float], dict[str, list[float]]]] = field(default_factory=dict)
+    held_out: dict[str, np.ndarray] = field(default_factory=dict)
+    own: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+@dataclass
+class Report:
+    """Everything that `evaluate` and `compare` found.
+
+    Attributes:
+        title: "digits: 7 models". data: name, source, description, sizes, hash, split.
+        metrics: in the order of the report. floor: by key. rows: models first.
+        differences: claimed and unclaimed differences of likelihoods, pair by pair.
+        verdict: sentences, the most important first.
+        settings: n, sets, seeds, budget, level and the like. environment: versions, threads, processor.
+        warnings: what limits the reading (few held-out rows, refused metrics).
+    """
+
+    title: str
+    data: dict[str, Any]
+    metrics: list[MetricInfo]
+    floor: dict[str, Floor]
+    rows: list[Row]
+    differences: list[Difference] = field(default_factory=list)
+    verdict: list[str] = field(default_factory=list)
+    settings: dict[str, Any] = field(default_factory=dict)
+    environment: dict[str, Any] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    pictures: Pictures | None = None
+
+    @property
+    def models(self) -> list[Row]:
+        """The rows that are models."""
+        return [row for row in self.rows if row.kind == "model"]
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the pictures, JSON-able."""
+        document = {k: v for k, v in self.__dict__.items() if k != "pictures"}
+        plain: dict[str, Any] = json.loads(json.dumps(document, default=_plain))
+        return plain
+
+    def save(self, folder: str | Path) -> Path:
+        """Write `report.json` and `report.html` into `folder` (made if need be); returns the page's path."""
+        from ..training.files import explained, write_json, write_text
+        from .report import html
+
+        folder = Path(folder)
+        with explained(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / "report.json", self.to_json())
+        write_text(folder / "report.html", html(self))
+        return folder / "report.html"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    if hasattr(value, "__dataclass_fields__"):
+        return asdict(value)
+    return value.tolist() if hasattr(value, "tolist") else str(value)
