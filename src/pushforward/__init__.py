@@ -25,6 +25,9 @@ _NAMES = {
     "open_run": "training",
     "save": "training",
     "Run": "training",
+    "evaluate": "evaluation.evaluate",
+    "compare": "evaluation.compare",
+    "Report": "evaluation.results",
     "build": "registry",
     "models": "registry",
     "Batch": "game",
@@ -72,6 +75,9 @@ if TYPE_CHECKING:  # for type checkers and editors
     from .data import Data, load, read_like, to_table
     from .dataset import Dataset
     from .errors import DensityUnavailable, InputError, PushforwardError
+    from .evaluation.compare import compare
+    from .evaluation.evaluate import evaluate
+    from .evaluation.results import Report
     from .game import Batch, Player, Stage, sum_losses
     from .likelihood import LogProb
     from .model import Autoencoder, GenerativeModel

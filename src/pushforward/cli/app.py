@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from . import codes, demo, doctor, fit, impute, inspect, log_prob, models, reproduce, runs, sample
+from . import codes, compare, demo, doctor, evaluate, fit, impute, inspect, log_prob, models, reproduce, runs, sample
 from .options import Command, DataCommand
 
 app = typer.Typer(
@@ -43,6 +43,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "sample": sample.sample,
     "impute": impute.impute,
     "log-prob": log_prob.log_prob,
+    "evaluate": evaluate.evaluate,
+    "compare": compare.compare,
     "encode": codes.encode,
     "decode": codes.decode,
     "models": models.models,
@@ -50,7 +52,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo.demo,
     "doctor": doctor.doctor,
 }
-READS_DATA = ("fit", "inspect")
+READS_DATA = ("fit", "inspect", "compare")
 """Commands that take the options of a source."""
 
 for name, function in COMMANDS.items():

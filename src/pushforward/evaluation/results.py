@@ -8,11 +8,13 @@ has touched, at the same n. Numbers without their floor are not shown.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..errors import InputError
 from .ledger import Difference, Likelihood
 
 if TYPE_CHECKING:
@@ -185,10 +187,68 @@ class Report:
         """The rows that are models."""
         return [row for row in self.rows if row.kind == "model"]
 
+    @property
+    def table(self) -> list[dict[str, Any]]:
+        """The leaderboard, one dictionary a row: every metric by its label, likelihood and costs.
+
+        The floor comes first; models follow by the first metric that leaderboards show, calibrations last.
+        """
+        first = next((info for info in self.metrics if info.headline), None)
+
+        def rank(row: Row) -> tuple[bool, float]:
+            value = row.values.get(first.key) if first else None
+            sign = -1.0 if first is not None and first.better == "higher" else 1.0
+            return row.kind != "model", math.inf if value is None else sign * value.value
+
+        floor = {info.label: self.floor[info.key].mean for info in self.metrics if info.key in self.floor}
+        out: list[dict[str, Any]] = [{"name": "floor (real data)", "kind": "floor", **floor}]
+        for row in sorted(self.rows, key=rank):
+            entry: dict[str, Any] = {"name": row.name, "kind": row.kind}
+            for info in self.metrics:
+                value = row.values.get(info.key)
+                entry[info.label] = None if value is None else value.value
+            if row.likelihood is not None:
+                entry |= {"log-likelihood": row.likelihood.mean, "likelihood": row.likelihood.kind}
+                if row.likelihood.bits_per_dimension is not None:
+                    entry["bits/dim"] = row.likelihood.bits_per_dimension
+            if row.cost is not None:
+                entry |= {k: v for k, v in asdict(row.cost).items() if v is not None}
+            out.append(entry)
+        return out
+
+    def to_pandas(self) -> Any:
+        """`table` as a pandas frame, by name.
+
+        Raises:
+            InputError: pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError:
+            raise InputError("pandas is not installed.", "pip install pandas, or use report.table.") from None
+        return pd.DataFrame(self.table).set_index("name")
+
+    def plot(self, path: str | Path | None = None) -> Any:
+        """A matplotlib figure of every model's headline metrics beside their floors; saved to `path` if given."""
+        from .report import figure
+
+        made = figure(self)
+        if path is not None:
+            made.savefig(path)
+        return made
+
+    def _repr_html_(self) -> str:
+        from .report import notebook_html
+
+        return notebook_html(self)
+
+    def __repr__(self) -> str:
+        return "\n".join([f"Report({self.title})", *(f"- {sentence}" for sentence in self.verdict)])
+
     def to_json(self) -> dict[str, Any]:
         """Everything but the pictures, JSON-able."""
         document = {k: v for k, v in self.__dict__.items() if k != "pictures"}
-        plain: dict[str, Any] = json.loads(json.dumps(document, default=_plain))
+        plain: dict[str, Any] = _finite(json.loads(json.dumps(document, default=_plain)))
         return plain
 
     def save(self, folder: str | Path) -> Path:
@@ -210,3 +270,12 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "__dataclass_fields__"):
         return asdict(value)
     return value.tolist() if hasattr(value, "tolist") else str(value)
+
+
+def _finite(value: Any) -> Any:
+    """Numbers that JSON does not know become null."""
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -135,9 +135,10 @@ def run_fit(
     networks: Mapping[str, nn.Module] | None = None,
     settings: Mapping[str, Any] | None = None,
     progress: bool = True,
+    cap: bool = False,
     log: Callable[[str], None] | None = None,
 ) -> Fit:
-    """`fit`, with everything that is known about it."""
+    """`fit`, with everything that is known about it. `cap`: the budget limits the recipe's own steps."""
     given = [k for k, v in (("steps", steps), ("epochs", epochs), ("budget", budget)) if v is not None]
     if len(given) > 1:
         raise InputError(f"--{given[0]} and --{given[1]} were both given.", "Choose one.")
@@ -210,7 +211,7 @@ def run_fit(
             _initialize(built, start, say)
         if not resume:
             built.remember_conditions(data.train)
-            training_settings = _settle(built, data, config.training, seconds, say, accelerator)
+            training_settings = _settle(built, data, config.training, seconds, cap, say, accelerator)
             config = with_training(config, **training_settings.model_dump())
             built.config = config if built.config is not None else None
             if folder is not None and _rank() == 0:
@@ -396,18 +397,19 @@ def _settle(
     data: Any,
     settings: TrainingSettings,
     budget: float | None,
+    cap: bool,
     say: Any,
     accelerator: Any,
 ) -> TrainingSettings:
     """Resolve on rank 0; the other ranks take its numbers."""
     if accelerator.num_processes == 1:
-        return settle(model, data.train, data.validation, settings, budget=budget, log=say)
+        return settle(model, data.train, data.validation, settings, budget=budget, cap=cap, log=say)
     if settings.threads == "auto":
         settings = settings.model_copy(update={"threads": 1})
         say("threads: 1 a rank")
     numbers = torch.zeros(2, device=accelerator.device)
     if accelerator.is_main_process:
-        found = settle(model, data.train, data.validation, settings, budget=budget, log=say)
+        found = settle(model, data.train, data.validation, settings, budget=budget, cap=cap, log=say)
         numbers = torch.tensor([float(found.steps), float(found.compile)], device=accelerator.device)
     torch.distributed.broadcast(numbers, 0)
     return settings.model_copy(update={"steps": int(numbers[0]), "compile": bool(numbers[1])})

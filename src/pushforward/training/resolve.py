@@ -222,9 +222,13 @@ def settle(
     settings: TrainingSettings,
     *,
     budget: float | None = None,
+    cap: bool = False,
     log: Callable[[str], None] = lambda text: None,
 ) -> TrainingSettings:
-    """`settings` with threads, compilation and a budget turned into plain values."""
+    """`settings` with threads, compilation and a budget turned into plain values.
+
+    `cap`: the budget is a limit on the settings' own steps, which may be fewer.
+    """
     update: dict[str, Any] = {}
     cost: Cost | None = None
     trains = any(s.rounds != 0 for s in model.stages())
@@ -256,6 +260,7 @@ def settle(
         if cost is None:
             with threads(update.get("threads", settings.threads)):
                 cost = measure(model, data, validation, settings, seconds=min(2.0, budget / 15))
-        update["steps"] = cost.steps(budget, settings.validations)
-        log(f"budget: {budget:.0f} s are {update['steps']:,} steps of {1e3 * cost.user_seconds:.1f} ms")
+        most = cost.steps(budget, settings.validations)
+        update["steps"] = min(most, settings.steps) if cap else most
+        log(f"budget: {budget:.0f} s are {most:,} steps of {1e3 * cost.user_seconds:.1f} ms")
     return settings.model_copy(update=update)

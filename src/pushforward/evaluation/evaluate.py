@@ -1,0 +1,247 @@
+"""`evaluate`: how good a model is, by every metric that its data allow, beside what a perfect sampler gets."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import __version__
+from ..errors import InputError, PushforwardError
+from ..model import GenerativeModel
+from .calibration import ABOUT, calibrations
+from .ledger import combine
+from .results import Cost, Pictures, Report, Row
+from .suite import Suite
+from .trained import Scored, pooled, score_model, score_samples, shown
+from .verdict import verdict
+
+POINTS = 500
+"""Held-out points whose likelihood is taken."""
+
+
+def evaluate(
+    model: Any,
+    data: Any = None,
+    *,
+    n: int | None = None,
+    sets: int = 5,
+    seed: int = 0,
+    points: int = POINTS,
+    features: Sequence[str] | None = None,
+    file: Any = None,
+    user: Callable[[Any], Any] | None = None,
+    metrics: Sequence[str] | None = None,
+    options: Mapping[str, Any] | None = None,
+    density: Mapping[str, Any] | None = None,
+    ais: bool = False,
+    out: str | Path | None = None,
+    log: Callable[[str], None] = lambda text: None,
+) -> Report:
+    """Every metric that the data allow, each with its interval, its n and its floor.
+
+    >>> report = pf.evaluate("runs/digits-vae")
+    >>> report.verdict
+
+    Args:
+        model: a run (its folder, or opened), a model, or samples (sets * n, *shape) of any sampler.
+        data: what `pf.load` gives or takes; None: the run's own.
+        n: rows of a sample set, and as many real ones; default 2,000 or as many as are held out.
+        sets: disjoint sample sets, whose spread gives the intervals.
+        seed: of samples and of every random choice. points: held-out rows whose likelihood is taken.
+        features: names of feature spaces: "standardized", "encoded", "pca64", "random", "classifier", "onnx",
+            "inception". file: the network of the last two. user: a function from data to (n, d) features.
+        metrics: keys or labels, to compute these alone.
+        options: of sampling. density: of `log_prob` ({"k": 64} for a tighter bound of a VAE).
+        ais: the likelihood of an autoencoder by annealed importance sampling: slower, and a tighter bound.
+        out: a folder for `report.html` and `report.json`.
+
+    Raises:
+        InputError: no data, too few rows, unknown names, a model of other data.
+    """
+    begun = time.time()
+    run, opened, data = _subject(model, data)
+    suite = Suite(data, n=n, sets=sets, seed=seed, features=features, file=file, user=user, metrics=metrics, log=log)
+    if opened is None:
+        name, scored = "samples", score_samples(suite, model)
+    else:
+        name = run.config.model if run is not None else (opened.config.model if opened.config else "model")
+        scored = score_model(
+            suite, opened, seed=seed, points=points, options=options, density=density, ais=ais, log=log
+        )
+        if run is not None:
+            add_run(scored, run)
+    report = assemble(suite, {name: [scored]}, title=f"{name} on {data.name}", log=log)
+    if run is not None:
+        report.rows[0].runs = [str(run.folder)]
+    report.settings |= {"points": points, "seconds": round(time.time() - begun, 1)}
+    if out is not None:
+        report.save(out)
+    return report
+
+
+def _subject(model: Any, data: Any) -> tuple[Any, GenerativeModel | None, Any]:
+    """(run or None, model or None for samples, data)."""
+    from ..training import Run, open_run
+    from ..training.plan import as_data
+
+    run = open_run(model) if isinstance(model, (str, Path)) else model if isinstance(model, Run) else None
+    if data is None:
+        if run is None:
+            raise InputError("which data?", "Give what the samples are to be compared with: pf.evaluate(model, data).")
+        data = run.load_data()
+    data = as_data(data)
+    if run is not None:
+        opened: GenerativeModel | None = run.model
+    else:
+        opened = model if isinstance(model, GenerativeModel) else None
+    if opened is not None and opened.space != data.space:
+        raise InputError(
+            f"the model is for {opened.space.describe()}, the data are {data.space.describe()}.",
+            "Give the data that it was fitted to, or read like them: pf.load with the run's options.",
+        )
+    return run, opened, data
+
+
+def add_run(scored: Scored, run: Any) -> None:
+    """What a run's folder knows: training time, loss curves, its verdict."""
+    status = run.status
+    scored.cost = replace(scored.cost, train_seconds=status.get("seconds"), train_steps=status.get("steps"))
+    if status.get("verdict"):
+        scored.notes.append(str(status["verdict"]))
+    scored.history = history(run.metrics())
+
+
+def history(records: Sequence[Mapping[str, Any]]) -> tuple[list[float], dict[str, list[float]]] | None:
+    """Steps, and losses by name, of a run's metrics; None when there are none."""
+    steps: list[float] = []
+    losses: dict[str, list[float]] = {}
+    for record in records:
+        found = _losses(record)
+        if not found:
+            continue
+        steps.append(float(record["step"]))
+        for name in {*losses, *found}:
+            before = losses.setdefault(name, [float("nan")] * (len(steps) - 1))
+            before.append(found.get(name, float("nan")))
+    return (steps, losses) if steps else None
+
+
+def _losses(record: Mapping[str, Any]) -> dict[str, float]:
+    losses = {name.lstrip("_"): float(value) for name, value in record.get("losses", {}).items()}
+    if record.get("validation") is not None:
+        losses["held-out"] = float(record["validation"])
+    return losses
+
+
+def assemble(
+    suite: Suite,
+    trained: Mapping[str, Sequence[Scored]],
+    *,
+    title: str,
+    calibrate: bool = True,
+    log: Callable[[str], None] = lambda text: None,
+) -> Report:
+    """The report of trainings by model, with calibrations, differences and the verdict."""
+    data = suite.data
+    floors = suite.floors()
+    rows = [model_row(suite, name, scored) for name, scored in trained.items()]
+    likelihoods = {name: pooled(scored) for name, scored in trained.items()}
+    for row in rows:
+        row.likelihood = likelihoods[row.name][0]
+    found = combine(
+        {name: row for name, (row, _) in likelihoods.items() if row is not None},
+        {name: values for name, (_, values) in likelihoods.items() if values is not None},
+    )
+    pictures = Pictures(data.space, data.test.all(limit=max(shown(data.space), 1))[0].numpy())
+    for name, scored in trained.items():
+        _picture(pictures, name, scored[0])
+    if calibrate:
+        for name, draw in calibrations(data, suite.train, suite.n, suite.seed):
+            log(f"calibration: {name}")
+            row = Row(name, "calibration", ABOUT[name])
+            try:
+                scored = score_samples(suite, draw(), sets=1)
+            except PushforwardError as error:
+                row.notes.append(f"left out: {error}")
+                suite.warnings.append(f"{name}: left out, because {error}")
+                continue
+            row.values, row.missing = suite.values([scored.scores]), scored.missing
+            rows.append(row)
+            if scored.samples is not None:
+                pictures.samples[name] = scored.samples
+    report = Report(
+        title=title,
+        data={**{k: v for k, v in data.describe().items() if k not in ("space", "condition_space")},
+              "description": data.space.describe()},
+        metrics=[info for info in suite.metrics if any(info.key in row.values for row in rows)],
+        floor=floors,
+        rows=rows,
+        differences=found.differences,
+        settings={
+            "n": suite.n, "sets": suite.sets, "seeds": max(len(s) for s in trained.values()), "seed": suite.seed,
+            "disjoint_held_out_sets": suite.disjoint, "features": {k: f.about for k, f in suite.maps.items()},
+        },
+        environment=_environment(),
+        warnings=[*suite.warnings, *found.notes],
+        pictures=pictures,
+    )  # fmt: skip
+    report.verdict = verdict(report)
+    return report
+
+
+def model_row(suite: Suite, name: str, scored: Sequence[Scored]) -> Row:
+    """One model, all its trainings."""
+    row = Row(name, "model", _about(name), suite.values([s.scores for s in scored]))
+    for s in scored:
+        row.missing.update(s.missing)
+        row.notes += [note for note in s.notes if note not in row.notes]
+    row.cost = _mean_cost([s.cost for s in scored])
+    return row
+
+
+def _about(name: str) -> str:
+    from ..registry import recipe, recipe_names
+
+    return recipe(name).title if name in recipe_names() else ""
+
+
+def _mean_cost(costs: Sequence[Cost]) -> Cost:
+    """Means over trainings of what was measured; the highest memory."""
+
+    def mean(values: list[Any]) -> Any:
+        known = [v for v in values if v is not None]
+        return float(np.mean(known)) if known else None
+
+    first = costs[0]
+    steps = mean([c.train_steps for c in costs])
+    return replace(
+        first,
+        train_seconds=mean([c.train_seconds for c in costs]),
+        train_steps=None if steps is None else round(steps),
+        seconds_per_1000=mean([c.seconds_per_1000 for c in costs]),
+        peak_memory=max((c.peak_memory for c in costs if c.peak_memory), default=None),
+    )
+
+
+def _picture(pictures: Pictures, name: str, scored: Scored) -> None:
+    if scored.samples is not None:
+        pictures.samples[name] = scored.samples
+    if scored.nearest is not None:
+        pictures.nearest[name] = scored.nearest
+    if scored.history is not None:
+        pictures.histories[name] = scored.history
+    if scored.log_prob is not None and scored.own is not None:
+        pictures.held_out[name], pictures.own[name] = scored.log_prob, scored.own
+
+
+def _environment() -> dict[str, Any]:
+    from ..training.environment import environment
+
+    found = environment()
+    kept = ("versions", "platform", "machine", "processors", "threads", "gpus")
+    return {"pushforward": __version__, **{k: found[k] for k in kept}}
