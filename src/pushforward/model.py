@@ -124,6 +124,7 @@ class GenerativeModel(nn.Module):
     density_options: Mapping[str, Any] = {}
     option_words: Mapping[str, tuple[str, ...]] = {}  # words that a numeric option takes as well ("all")
     preview: Mapping[str, Any] = {}  # sampling options for quick pictures during training
+    dequantization: str = ""  # how whole numbers are made continuous for a likelihood, in words
 
     # `sample` and `log_prob` work on at most this many numbers at a time, unless a batch_size is given.
     chunk_numbers: ClassVar[int] = 2**20
@@ -148,6 +149,10 @@ class GenerativeModel(nn.Module):
             f"{type(self).__name__} is implicit: it gives samples but no density.",
             "For likelihoods fit real-nvp (exact), flow-matching (estimate) or vae (lower bound).",
         )
+
+    def density_method(self, **options: Any) -> str:
+        """How `density` computes its values under these options, in a few words ("change of variables")."""
+        return ", ".join(["its own density", *(f"{name} = {value}" for name, value in options.items())])
 
     def infer(self, x: Any, condition: Any, noise: Noise | None) -> Any:
         """Code of x; a draw from the posterior when `noise` is given, its mean (or the exact code) when None."""
@@ -194,6 +199,11 @@ class GenerativeModel(nn.Module):
     def measure(self) -> str:
         """The base measure of the likelihoods, in words."""
         return self.space.measure
+
+    @property
+    def support(self) -> str:
+        """The same, whole however long it is: models with different ones are not compared."""
+        return self.measure
 
     @property
     def device(self) -> torch.device:
@@ -475,3 +485,11 @@ class Autoencoder(GenerativeModel):
     def log_likelihood(self, x: Any, code: Code, condition: Any = None) -> Tensor:
         """log p(x | z, c), (n,)."""
         raise NotImplementedError
+
+    def log_prior(self, z: Any, condition: Any = None) -> Tensor:
+        """log p(z), (n,), of continuous codes.
+
+        Raises:
+            Unsupported: the prior has no density that can be written down.
+        """
+        raise Unsupported(f"{type(self).__name__} states no density of its codes.")

@@ -32,8 +32,10 @@ class Preprocess(Resizable):
         bound: what it does to a likelihood: "exact", "lower", or None when no density survives.
         stochastic: whether `forward` draws.
         fitted: whether `fit` has something to learn.
+        dequantization: in words, what a stochastic one draws.
     """
 
+    dequantization: str = ""
     stochastic: bool = False
     fitted: bool = False
 
@@ -128,6 +130,7 @@ class Dequantize(Preprocess):
 
     bound = "lower"
     stochastic = True
+    dequantization = "uniform noise in [0, 1) added to each level"
 
     def __init__(self, space: Pixels, onto: Literal["symmetric", "logit"] = "symmetric", squeeze: float = 0.05):
         super().__init__(space, Real(space.shape))

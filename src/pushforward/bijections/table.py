@@ -50,6 +50,7 @@ class TablePreprocess(Preprocess):
 
     stochastic = True
     fitted = True
+    dequantization = "categories, rounded numbers, spikes and missing cells become intervals with a point drawn in each"
     log_frequency: Tensor
     position: Tensor
     value: Tensor
@@ -86,15 +87,27 @@ class TablePreprocess(Preprocess):
     @property
     def measure(self) -> str:
         """The base measure of likelihoods: the space's, with the spikes that are counted in columns of densities."""
-        columns = self.space.columns  # type: ignore[attr-defined]
         spiked = [
-            f"{', '.join(f'{float(v):g}' for v in atoms[:3])}{', ...' if len(atoms) > 3 else ''} in {columns[j].name}"
-            for (j, event), row in zip(self.layout.intervals, self.marginals.atoms)
-            if not event and columns[j].is_density and len(atoms := row[row.isfinite()])
+            f"{', '.join(f'{v:g}' for v in atoms[:3])}{', ...' if len(atoms) > 3 else ''} in {name}"
+            for name, atoms in self._spikes()
         ]
         if not spiked:
             return str(self.space.measure)
         return f"{self.space.measure}, counting at {'; '.join(spiked[:4])}{'; ...' if len(spiked) > 4 else ''}"
+
+    @property
+    def support(self) -> str:
+        """The base measure with every spike."""
+        return f"{self.space.measure}; {self._spikes()}"
+
+    def _spikes(self) -> list[tuple[str, list[float]]]:
+        """The counted values of columns of densities, by the column's name."""
+        columns = self.space.columns  # type: ignore[attr-defined]
+        return [
+            (columns[j].name, atoms)
+            for (j, event), row in zip(self.layout.intervals, self.marginals.atoms)
+            if not event and columns[j].is_density and (atoms := row[row.isfinite()].tolist())
+        ]
 
     # ------------------------------------------------------------------------------ fitting
 

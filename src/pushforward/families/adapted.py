@@ -60,6 +60,10 @@ class Adapted(GenerativeModel):
     def measure(self) -> str:
         return str(getattr(self.preprocess_data, "measure", self.space.measure))
 
+    @property
+    def support(self) -> str:
+        return str(getattr(self.preprocess_data, "support", self.space.measure))
+
     def _condition(self, condition: Any) -> Any:
         if condition is None or self.preprocess_condition is None:
             return condition
@@ -115,6 +119,13 @@ class Adapted(GenerativeModel):
         terms = {**first.terms, "preprocessing": log_det} if len(parts) == 1 else {}
         values = values.logsumexp(0) - math.log(k) if weighted else values.mean(0)
         return replace(first, values=values, bound=bound, standard_error=error, draws=draws, terms=terms)
+
+    def density_method(self, dequantization_draws: int = 1, **options: Any) -> str:
+        return self.core.density_method(**options)
+
+    @property
+    def dequantization(self) -> str:  # type: ignore[override]
+        return self.preprocess_data.dequantization if self.preprocess_data.bound == "lower" else ""
 
     def infer(self, x: Any, condition: Any, noise: Noise | None) -> Any:
         z, _ = self._data(x, noise)

@@ -209,6 +209,9 @@ class VAE(Autoencoder):
             error = values.detach().std(0) / math.sqrt(draws)
         return LogProb(values.mean(0), "lower", error, k * draws, terms=terms)
 
+    def density_method(self, k: int = 1, **options: Any) -> str:
+        return "evidence lower bound (ELBO)" if k == 1 else f"importance-weighted bound, k = {k}"
+
     def log_weights(self, x: Tensor, condition: Any, noise: Noise, k: int) -> Tensor:
         """log p(x | z_i) + log p(z_i) - log q(z_i | x) of k draws, (k, n). Each is one sampled ELBO."""
         n, d = len(x), self.latent
@@ -262,6 +265,9 @@ class VAE(Autoencoder):
 
     def log_likelihood(self, x: Any, code: Code, condition: Any = None) -> Tensor:
         return self.likelihood.log_prob(x, self._decode(code.features, self._embed(condition, len(x))))
+
+    def log_prior(self, z: Tensor, condition: Any = None) -> Tensor:
+        return standard_normal_log_prob(z)
 
 
 def _at_least_float32(x: Tensor) -> Tensor:

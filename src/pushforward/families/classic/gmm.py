@@ -303,6 +303,9 @@ class GMM(Resizable, GenerativeModel):
     def density(self, x: Any, condition: Any, noise: Noise, **options: Any) -> LogProb:
         return LogProb(torch.logsumexp(self._joint(x.double().flatten(1), condition), 1))
 
+    def density_method(self, **options: Any) -> str:
+        return "sum over the components"
+
     def infer(self, x: Any, condition: Any, noise: Noise | None) -> Any:
         """Responsibilities p(k | x, c), (n, K); with noise, a draw of k as a one-hot vector."""
         logits = self._joint(x.double().flatten(1), condition)

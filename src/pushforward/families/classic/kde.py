@@ -229,6 +229,9 @@ class KDE(Resizable, GenerativeModel):
             values.append(torch.logsumexp(logits + self._log_weights(condition, rows), 1))
         return LogProb(torch.cat(values))
 
+    def density_method(self, **options: Any) -> str:
+        return f"mean of {len(self.points):,} kernels"
+
     def draw(self, noise: Noise, condition: Any = None, **options: Any) -> Any:
         """A training point, chosen by its weight, plus a draw of the kernel."""
         u = noise.uniform(1, dtype=torch.float64)

@@ -267,6 +267,11 @@ class DDPM(GenerativeModel):
             terms={"reconstruction": reconstruction, "diffusion": diffusion, "prior": prior},
         )
 
+    def density_method(self, bound_steps: int | str = 100, **options: Any) -> str:
+        T = self.schedule.steps
+        terms = f"all {T} terms" if bound_steps == "all" else f"{bound_steps} terms drawn of {T}"
+        return f"variational bound of the chain, {terms}"
+
     def _draw_steps(self, u: Tensor) -> tuple[Tensor, Tensor]:
         """K stratified steps for each example and their weights 1 / (K p(k)), from u (n, K) in (0, 1)."""
         log = self.schedule.log_alpha_bar

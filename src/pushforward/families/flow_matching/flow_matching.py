@@ -192,6 +192,14 @@ class FlowMatching(GenerativeModel):
             terms={"base": base, "divergence": mean},
         )
 
+    def density_method(self, **options: Any) -> str:
+        o = {**self.density_options, **options}
+        adaptive = o["solver"] == "dopri5"
+        steps = f"at tolerance {o['rtol']:g}" if adaptive else f"in {o['steps']} steps"
+        exact = o["divergence"] == "exact" or (o["divergence"] == "auto" and self.space.dimensions <= EXACT_DIMENSIONS)
+        trace = "exact divergence" if exact else f"Hutchinson's divergence with {o['probes']} probes"
+        return f"probability-flow ODE by {o['solver']} {steps}, {trace}"
+
     def _to_base(
         self,
         x: Tensor,

@@ -64,6 +64,9 @@ class Flow(GenerativeModel):
         base = -0.5 * (z.square() + math.log(2 * math.pi)).flatten(1).sum(1)
         return LogProb(base + log_det, terms={"base": base, "log_det": log_det})
 
+    def density_method(self, **options: Any) -> str:
+        return "change of variables"
+
     def draw(self, noise: Noise, condition: Any = None, temperature: float = 1.0, **options: Any) -> Any:
         """The image of a normal draw of standard deviation `temperature`.
 
