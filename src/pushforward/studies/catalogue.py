@@ -6,7 +6,7 @@ A study is a module of this package with a `STUDY`; adding one needs no other ed
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -63,6 +63,8 @@ class Study:
         load: options of `pf.load`.
         needs: what to give as --data, of a study whose data do not come with the package; "" otherwise.
         prepare: `(path) -> source`, what the study makes of that file before loading it.
+        experiment: `(seeds, data_file, log) -> {"data", "reference", "models", ...}`, of a study that does not fit
+            `models` to `data` but does something of its own; see `trial` for the rows of "models".
     """
 
     name: str
@@ -77,6 +79,20 @@ class Study:
     load: Mapping[str, Any] = field(default_factory=dict)
     needs: str = ""
     prepare: Callable[[Path], Any] | None = None
+    experiment: Callable[[int, Path | None, Callable[[str], None]], Mapping[str, Any]] | None = None
+
+
+def trial(
+    name: str, values: Sequence[Mapping[str, float]], targets: Sequence[Target] = (), **more: Any
+) -> dict[str, Any]:
+    """A row of an experiment: what was tried, its values seed by seed, and whether each met the targets."""
+    runs = [{"seed": seed, "values": dict(found)} for seed, found in enumerate(values)]
+    judged = [[target.met(found.get(target.value)) for found in values] for target in targets]
+    return {
+        "model": name, "runs": runs, "published": {}, **more,
+        "targets": [{"target": str(t), "met": all(m), "seeds_met": sum(m)} for t, m in zip(targets, judged)],
+        "met": all(all(m) for m in judged) if targets else None,
+    }  # fmt: skip
 
 
 def study_names() -> list[str]:

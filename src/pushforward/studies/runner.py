@@ -33,28 +33,20 @@ def run_study(
     Raises:
         InputError: the study needs a file and none is given, or the reverse.
     """
-    source, origin = _source(study, data_file)
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    from ..data import load
-
-    data = load(source, **study.load)
     count = study.seeds if seeds is None else seeds
     begun = time.time()
-    log(f"{study.name}: {len(study.models)} models, seeds 0 to {count - 1}")
-    reference = {} if study.reference is None else {k: dict(v) for k, v in study.reference(data).items()}
-    rows = [_row(study, entry, data, count, log) for entry in study.models]
+    found = _fits(study, count, data_file, log) if study.experiment is None else _tried(study, count, data_file, log)
     recorded = environment()
     document = {
         "study": study.name,
         "title": study.title,
         "pushforward": __version__,
-        "data": {**origin, "options": data.options, "hash": data.hash},
         "seeds": list(range(count)),
         "values": dict(study.values),
         "source": study.source,
-        "reference": reference,
-        "models": rows,
+        **found,
         "seconds": round(time.time() - begun, 1),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "environment": {k: recorded[k] for k in ("versions", "platform", "machine", "processors", "threads", "gpus")},
@@ -62,6 +54,29 @@ def run_study(
     write_json(folder / f"{study.name}.json", document)
     write_tables(folder)
     return document
+
+
+def _fits(study: Study, count: int, data_file: Path | None, log: Callable[[str], None]) -> dict[str, Any]:
+    """The data, the reference rows and every model for every seed."""
+    from ..data import load
+
+    source, origin = _source(study, data_file)
+    data = load(source, **study.load)
+    log(f"{study.name}: {len(study.models)} models, seeds 0 to {count - 1}")
+    return {
+        "data": {**origin, "options": data.options, "hash": data.hash},
+        "reference": {} if study.reference is None else {k: dict(v) for k, v in study.reference(data).items()},
+        "models": [_row(study, entry, data, count, log) for entry in study.models],
+    }
+
+
+def _tried(study: Study, count: int, data_file: Path | None, log: Callable[[str], None]) -> dict[str, Any]:
+    """What the study's own experiment found, with the means over seeds."""
+    assert study.experiment is not None
+    found = dict(study.experiment(count, data_file, log))
+    for row in found["models"]:
+        row["mean"] = _means(study.values, row["runs"])
+    return found
 
 
 def _source(study: Study, data_file: Path | None) -> tuple[Any, dict[str, Any]]:
