@@ -1,0 +1,139 @@
+"""The leaderboard: the floor, models and calibrations by the metrics that are shown first, and what each costs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from ..ledger import Likelihood
+from ..results import Cost, MetricInfo, Report, Row
+from . import numbers
+from .floors import headline
+from .numbers import NONE, Shown, exact, measured, number
+from .text import data, direction, escape, kind_of, mark, tag
+
+_Column = tuple[str, str, Callable[[Cost], float | int | None], Callable[[float | None], str]]
+
+_COSTS: tuple[_Column, ...] = (
+    ("parameters", "Parameters", lambda c: c.parameters, numbers.count),
+    ("train_seconds", "Training time", lambda c: c.train_seconds, numbers.seconds),
+    ("seconds_per_1000", "Time for 1,000 samples", lambda c: c.seconds_per_1000, numbers.seconds),
+    ("evaluations", "Network evaluations a sample", lambda c: c.evaluations, number),
+    ("peak_memory", "Peak memory", lambda c: c.peak_memory, numbers.size),
+)
+"""Keys, names, and how each is found and written."""
+
+
+def leaderboard(report: Report, anchors: dict[str, str] | None = None) -> str:
+    """The floor, the models, the calibrations, by headline metrics, likelihood and costs.
+
+    Args:
+        anchors: of each metric's explanation in the page, by its key.
+    """
+    metrics = headline(report)
+    likelihoods = any(row.likelihood is not None for row in report.rows)
+    costs = [c for c in _COSTS if any(row.cost is not None and c[2](row.cost) is not None for row in report.rows)]
+    head = tag("th", "", scope="col", cls="corner")
+    for metric in metrics:
+        label = escape(metric.label)
+        if anchors and metric.key in anchors:
+            label = tag("a", label, href=f"#{anchors[metric.key]}")
+        head += tag("th", f"{label} <small>{direction(metric)}</small>", scope="col", data_key=metric.key, cls="name")
+    if likelihoods:
+        words = "Log-likelihood <small>nats per example; higher is better</small>"
+        head += tag("th", words, scope="col", data_key="likelihood")
+    for key, label, _, _ in costs:
+        head += tag("th", label, scope="col", data_key=f"cost:{key}")
+
+    def body(rows: Sequence[Row]) -> str:
+        return "".join(_row(row, metrics, likelihoods, costs) for row in rows)
+
+    floor = ""
+    if report.floor:
+        empty = tag("td", "", cls="empty") * (likelihoods + len(costs))
+        cells = "".join(_floor_cell(report, metric) for metric in metrics)
+        name = tag("th", "real data <small>floor: held-out against held-out</small>", scope="row", cls="name")
+        floor = tag("tbody", tag("tr", name + cells + empty, data_row="floor"), cls="floor")
+    models = [row for row in report.rows if row.kind == "model"]
+    others = [row for row in report.rows if row.kind != "model"]
+    columns = 1 + len(metrics) + likelihoods + len(costs)
+    inner = (
+        tag("thead", tag("tr", head))
+        + floor
+        + tag("tbody", body(models), cls="models")
+        + (tag("tbody", body(others), cls="calibrations") if others else "")
+    )
+    return tag(
+        "div",
+        tag("table", inner, cls="wide sortable", style=f"--columns:{columns}", id="leaderboard-table"),
+        cls="scroll",
+        tabindex="0",
+    )
+
+
+def _floor_cell(report: Report, metric: MetricInfo) -> str:
+    floor = report.floor.get(metric.key)
+    if floor is None:
+        return tag("td", NONE, cls="empty")
+    shown = f"{number(floor.mean)} <small>{number(floor.low)} to {number(floor.high)}</small>"
+    return tag("td", data(floor.mean, shown, floor.low, floor.high))
+
+
+def _two_lines(shown: Shown, sign: str = "") -> str:
+    """A value, and its interval below it."""
+    return escape(sign + shown.value) + (f" <small>{escape(shown.interval)}</small>" if shown.interval else "")
+
+
+def _row(row: Row, metrics: Sequence[MetricInfo], likelihoods: bool, costs: Sequence[_Column]) -> str:
+    about = f" <small>{escape(row.about)}</small>" if row.about else ""
+    cells = tag("th", escape(row.name) + about, scope="row", cls="name")
+    for metric in metrics:
+        value = row.values.get(metric.key)
+        if value is None:
+            reason = row.missing.get(metric.key, "")
+            cells += tag("td", tag("span", "not measured", title=reason or None), cls="empty")
+            continue
+        shown = _two_lines(measured(value.value, value.low, value.high))
+        content = data(value.value, shown, value.low, value.high) + mark(value)
+        sort = None if math.isnan(value.value) else exact(value.value)
+        cells += tag("td", content, cls="outside" if value.outside else None, data_sort=sort)
+    if likelihoods:
+        cells += likelihood_cell(row.likelihood)
+    for _, _, get, show in costs:
+        cost = None if row.cost is None else get(row.cost)
+        sort = None if cost is None or not math.isfinite(cost) else exact(cost)
+        cells += tag("td", data(cost, show(cost)), data_sort=sort)
+    return tag("tr", cells, data_row=row.name)
+
+
+def likelihood_cell(likelihood: Likelihood | None) -> str:
+    """Mean, 95% interval and kind; bounds and estimates carry their sign and word, and sort after exact values."""
+    if likelihood is None:
+        return tag("td", "not measured", cls="empty")
+    sign, word, rank = kind_of(likelihood)
+    if likelihood.mean is None:
+        return tag("td", tag("span", "none", title=likelihood.reason or None), cls="empty", data_rank=rank)
+    mean, error = likelihood.mean, likelihood.standard_error
+    ends = (None, None) if error is None else (mean - 1.96 * error, mean + 1.96 * error)
+    shown = data(mean, _two_lines(measured(mean, *ends), sign))
+    bits, per_dimension = "", likelihood.bits_per_dimension
+    if per_dimension is not None:
+        flipped = {"≥ ": "≤ ", "≳ ": "≲ "}.get(sign, sign)  # more nats are fewer bits
+        bits = f" <small>{flipped}{data(per_dimension, number(per_dimension) + ' bits/dim')}</small>"
+    content = f'{shown} <small class="kind">{escape(word)}</small>{bits}'
+    return tag("td", content, data_sort=None if math.isnan(mean) else exact(mean), data_rank=rank)
+
+
+def reasons(report: Report) -> str:
+    """What is missing from the leaderboard and why, the same reasons together."""
+    shown = {m.key: m.label for m in headline(report)}
+    found: dict[tuple[str, str], list[str]] = {}
+    for row in report.rows:
+        for key, label in shown.items():
+            if key not in row.values and (reason := row.missing.get(key)):
+                found.setdefault((label, reason), []).append(row.name)
+    items = "".join(
+        tag("li", f"{escape(label)} of {escape(', '.join(names))}: {escape(reason)}")
+        for (label, reason), names in found.items()
+    )
+    return tag("ul", items, cls="reasons") if items else ""
