@@ -64,6 +64,7 @@ def test_arrows_go_one_way() -> None:
         "families": {"families", "bijections", "paths", "solvers", "nn"},
         "conditional": {"conditional", "families", "bijections", "data"},
         "data": {"data"},
+        "divergences": {"divergences"},
         "training": {"training", "data"},
         "evaluation": {"evaluation", "training", "data", "families"},
     }

@@ -55,10 +55,15 @@ _NAMES = {
     "PushforwardError": "errors",
 }
 
-__all__ = [*_NAMES, "__version__"]
+_MODULES = ("divergences",)
+"""Parts that are used by their own name: `pf.divergences.kl`."""
+
+__all__ = [*_NAMES, *_MODULES, "__version__"]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f".{name}", __name__)
     if name not in _NAMES:
         raise AttributeError(f"module 'pushforward' has no attribute {name!r}")
     value = getattr(importlib.import_module(f".{_NAMES[name]}", __name__), name)
@@ -71,6 +76,7 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:  # for type checkers and editors
+    from . import divergences
     from .config import NetworkSettings, OptimizerSettings, Settings
     from .data import Data, load, read_like, to_table
     from .dataset import Dataset
