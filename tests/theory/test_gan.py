@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from pushforward import divergences
 from pushforward.evaluation.modes import count_modes, ring_centres
 from pushforward.families.gans import objectives
 from pushforward.families.gans.gan import GAN, GANSettings
@@ -197,6 +198,8 @@ def test_the_optimal_discriminator_found_by_training_a_table():
     logits = torch.zeros(5, dtype=torch.float64, requires_grad=True)
     minimize(lambda: -value(logits), [logits])
     torch.testing.assert_close(logits.detach().sigmoid(), P / (P + G), atol=1e-7, rtol=0)
+    formula = torch.from_numpy(divergences.optimal_discriminator(P, G)(range(5)))
+    torch.testing.assert_close(formula, P / (P + G), atol=1e-14, rtol=0)
 
 
 def test_the_optimal_discriminator_maximizes_the_objective_pointwise():
@@ -227,9 +230,16 @@ def test_the_game_s_value_in_its_three_forms():
     third = (P * (P / (P + G)).log()).sum() + (G * (G / (P + G)).log()).sum()
     assert abs(first - float(second)) < 1e-12 and abs(float(second - third)) < 1e-14
     # And it is two divergences, or twice the Jensen-Shannon one, less log 4.
-    divergences = kl(P, (P + G) / 2) + kl(G, (P + G) / 2) - math.log(4)
-    assert abs(float(third - divergences)) < 1e-14
+    two = kl(P, (P + G) / 2) + kl(G, (P + G) / 2) - math.log(4)
+    assert abs(float(third - two)) < 1e-14
     assert abs(float(third - (2 * js(P, G) - math.log(4)))) < 1e-14
+    found = divergences.gan_value(P, G)
+    for form in (found.maximum, found.optimum, found.ratios, found.divergence):
+        assert form == pytest.approx(float(third), abs=1e-12)
+    # The objective itself, at this discriminator and at one that is surer.
+    assert divergences.gan_objective(P, G, lambda _: d.numpy()) == pytest.approx(float(third), abs=1e-12)
+    surer = torch.sigmoid(2 * torch.logit(d)).numpy()
+    assert divergences.gan_objective(P, G, lambda _: surer) < float(third) - 1e-2
 
 
 def test_the_game_s_value_for_gaussians():
@@ -256,6 +266,9 @@ def test_the_game_s_value_for_gaussians():
     twice_js = integral(p * (log_p - log_sum + math.log(2))) + integral(q * (log_q - log_sum + math.log(2)))
     assert abs(first - second) < 1e-10 and abs(second - third) < 1e-12
     assert abs(third - (twice_js - math.log(4))) < 1e-12
+    found = divergences.gan_value(divergences.Gaussian(0.3, 1.0), divergences.Gaussian(-1.0, 0.49))
+    for form in (found.maximum, found.optimum, found.ratios, found.divergence):
+        assert form == pytest.approx(third, abs=1e-8)
 
 
 def test_the_game_s_value_is_least_where_the_generator_is_the_data():
