@@ -210,7 +210,7 @@ def by_mcmc(asked: Request) -> Given:
     open_ = [j for j in range(columns) if j not in event.cells or event.cells[j].point is None]
     found = subset_simulation(
         evaluate, numbers, particles, seed=asked.seed, budget=asked.budget,
-        rounds=math.ceil(asked.n / particles), columns=open_, log=asked.log,
+        rounds=math.ceil(asked.n / particles), log=asked.log,
     )  # fmt: skip
     if not found.reached:
         raise InputError(

@@ -6,6 +6,13 @@ Del Moral, Furon, Guyader 2012). Survivors are copied in the place of the others
 Crank-Nicolson steps, :math:`\xi' = \sqrt{1 - b^2}\, \xi + b \eta` (Neal 1998; Cotter, Roberts, Stuart, White 2013),
 which leave N(0, I) invariant in any number of dimensions and are accepted where :math:`d(x(\xi')) \le \epsilon_k`.
 
+The particles of the first level are independent, and each begins a family of its own: with c_i of N survivors in the
+event, the estimate is a mean of independent families' sizes, and
+
+.. math:: \widehat{\mathrm{Var}}(\hat p) / \hat p^2 = \sum_i c_i^2 / (\textstyle\sum_i c_i)^2 - 1 / N
+
+knows of copies that live and die together (Lee and Whiteley 2018, "Variance estimation in the particle filter").
+
 How much the copies still resemble each other says what the sample is worth: with the intraclass correlation rho of
 families of mean size m, :math:`n / (1 + (m - 1) \rho)` independent draws (Kish's design effect).
 """
@@ -13,7 +20,7 @@ families of mean size m, :math:`n / (1 + (m - 1) \rho)` independent draws (Kish'
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -36,9 +43,11 @@ class Subset:
     """What subset simulation found.
 
     Attributes:
-        rows: (N * rounds, F) of the particles in the event.
+        rows: (N * rounds, F) of the particles in the event; the survivors (N, F), not moved, without rounds.
         probability: of the event, or of the last level that was reached. relative_error: its standard error over it.
         reached: whether that is the event. levels: the epsilons. draws: rows that the model drew.
+        acceptance: share of the moves that were accepted. ancestors: particles of the first level with descendants in
+            the event, each counted by its share of them (Kish's effective number).
         families: for each level, the survivor that each particle descends from.
     """
 
@@ -48,6 +57,8 @@ class Subset:
     reached: bool = False
     levels: list[float] = field(default_factory=list)
     draws: int = 0
+    acceptance: float = math.nan
+    ancestors: float = 0.0
     families: list[Tensor] = field(default_factory=list)
 
     def ess(self, chosen: Tensor, columns: Tensor) -> float:
@@ -64,15 +75,17 @@ def subset_simulation(
     seed: int,
     budget: int,
     rounds: int = 1,
-    columns: Sequence[int] | None = None,
+    moves: int | None = None,
     log: Callable[[str], None] = lambda text: None,
 ) -> Subset:
     """Rows in an event of any probability, and that probability.
 
     Args:
         evaluate: distances must be 0 in the event alone. dimension: M.
-        budget: rows that the model may draw. rounds: how many times the particles are collected, moved apart between.
-        columns: of the rows, that relatives are compared by; None: all. log: gets a line for each level.
+        budget: rows that the model may draw. rounds: how many times the particles are collected, moved apart between;
+            0: the probability alone is wanted.
+        moves: of each particle at each level; None: until copies have forgotten each other. log: gets a line for each
+            level.
     """
     generator = torch.Generator().manual_seed(mix_seed(seed, 54))
     dtype = torch.float64 if particles * dimension <= 1 << 22 else torch.float32
@@ -83,28 +96,32 @@ def subset_simulation(
     state = normal()
     rows, distance = evaluate(state)
     found = Subset(rows, draws=particles)
-    compared = torch.arange(rows.shape[1]) if columns is None else torch.as_tensor(columns)
     everyone = torch.arange(particles)
     collected: list[Tensor] = []
-    step, variance, independent = 0.5, 0.0, float(particles)
-    while len(collected) < rounds:
+    rates: list[float] = []
+    step = 0.5
+    while len(collected) < rounds or not found.reached:
         if not found.reached:
             level = _next_level(distance, found.levels[-1] if found.levels else math.inf)
-            if level is None or found.draws + particles > budget:
+            last = level == 0 and rounds == 0  # nothing is drawn after it
+            if level is None or (found.draws + particles > budget and not last):
                 return found
             alive = (distance <= level).nonzero()[:, 0]
-            share = len(alive) / particles
-            found.probability *= share
-            variance += (1 - share) / (share * independent)
+            found.probability *= len(alive) / particles
             found.levels.append(level)
             found.reached = level == 0
             log(f"{found.draws:,} draws: a larger event of probability {found.probability:.2g}")
             copies = alive[everyone * len(alive) // particles]
             state, rows, distance = state[copies], rows[copies], distance[copies]
             found.families = [f[copies] for f in found.families] + [copies]
+            if found.reached:
+                _account(found, particles)
+            if last:
+                break
         apart = 0.0
-        for _ in range(_MOST_MOVES):
-            if apart > _APART * (2 if found.reached else 1) or found.draws + particles > budget:
+        for _ in range(_MOST_MOVES if moves is None else moves):
+            enough = moves is None and apart > _APART * (2 if found.reached else 1)
+            if enough or found.draws + particles > budget:
                 break
             proposal = math.sqrt(1 - step**2) * state + step * normal()
             new_rows, new_distance = evaluate(proposal)
@@ -114,17 +131,23 @@ def subset_simulation(
             rows = torch.where(accepted[:, None], new_rows, rows)
             distance = torch.where(accepted, new_distance, distance)
             rate = float(accepted.double().mean())
+            rates.append(rate)
             apart -= 0.5 * rate * math.log(1 - step**2)
             step = min(0.999, max(_LEAST_STEP, step * math.exp(rate - _ACCEPTED)))
+        found.rows, found.acceptance = rows, sum(rates) / len(rates) if rates else math.nan
         if found.reached:
             collected.append(rows)
-        else:
-            found.rows = rows
-            independent = found.ess(everyone, compared)
-    found.rows = torch.cat(collected)
-    found.families = [f.repeat(rounds) for f in found.families]
-    found.relative_error = math.sqrt(variance)
+    if rounds > 0:
+        found.rows = torch.cat(collected)
+        found.families = [f.repeat(rounds) for f in found.families]
     return found
+
+
+def _account(found: Subset, particles: int) -> None:
+    """The standard error and what it rests on, by the sizes of the first particles' families."""
+    size = torch.bincount(found.families[0]).double()
+    found.ancestors = float(size.sum().square() / size.square().sum())
+    found.relative_error = math.sqrt(max(0.0, 1 / found.ancestors - 1 / particles))
 
 
 def _next_level(distance: Tensor, last: float) -> float | None:
