@@ -78,7 +78,7 @@ def test_the_objective_is_its_formula_and_outputs_are_probabilities():
 
 
 def test_each_player_pushes_the_outputs_its_own_way():
-    """Ascent raises D on data and lowers it on samples; the generator's descent raises D on samples, for both losses."""
+    """Ascent raises D on data and lowers it on samples; the generator's descent raises it there, by both losses."""
     real = torch.linspace(-3, 3, 13, dtype=torch.float64, requires_grad=True)
     fake = real.detach().clone().requires_grad_()
     up_real, up_fake = torch.autograd.grad(-objectives.discriminator(real, fake), [real, fake])
@@ -105,7 +105,7 @@ def test_gradient_descent_ascent_need_not_converge():
         x = x - rate * y
         y = y + rate * x
         least, most = min(least, math.hypot(x, y)), max(most, math.hypot(x, y))
-    assert 1.3 < least and most < 1.5
+    assert least > 1.3 and most < 1.5
 
 
 # ------------------------------------------------------------------------------------------ the generator's gradient

@@ -38,7 +38,7 @@ def mixture() -> GMM:
 
 
 def test_a_network_with_enough_units_fits_every_pair():
-    """Weights with y_i = NN(x_i) for all i exist: the last layer of a random network solves them, 12 pairs, 16 units."""
+    """Weights with y_i = NN(x_i) for all i exist: 12 pairs, solved by the last layer of 16 random units."""
     network = MLP(2, 1, width=16, depth=1).double()
     x, y = torch.randn(12, 2, dtype=torch.float64), torch.randn(12, 1, dtype=torch.float64)
     with torch.no_grad():

@@ -56,7 +56,7 @@ def test_flow_matching_s_density_is_the_change_of_variables_in_continuous_time()
 
 
 def test_the_planar_flow_s_determinant():
-    """f(z) = z + u tanh(w z + b): |det| = |1 + u psi(z)|, psi = (1 - tanh^2) w (Rezende and Mohamed 2015, eq. 10-12)."""
+    """f(z) = z + u tanh(w z + b): |det| = |1 + u psi(z)|, psi = (1 - tanh^2) w (Rezende, Mohamed 2015, eq. 10-12)."""
     w, b = torch.randn(4, dtype=torch.float64), 0.3
     u = torch.randn(4, dtype=torch.float64)
     u = u + (-1 + math.log1p(math.exp(float(w @ u))) - w @ u) * w / (w @ w)  # w u >= -1: invertible

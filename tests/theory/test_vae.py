@@ -61,9 +61,7 @@ def vae(gain: Tensor, covariance: Tensor, w: Tensor = W, posterior: str = "full"
     weight = torch.cat([gain, torch.zeros(len(numbers), D, dtype=torch.float64)])
     encoder = linear(D, weight, torch.cat([-gain @ B, numbers]))
     return VAE(
-        VAESettings(
-            latent=k, posterior=posterior, likelihood="gaussian", scale="fixed", initial_scale=S, **settings
-        ),
+        VAESettings(latent=k, posterior=posterior, likelihood="gaussian", scale="fixed", initial_scale=S, **settings),
         Real((D,)),
         networks={"encoder": encoder, "decoder": linear(k, w, B)},
     )
@@ -331,7 +329,7 @@ def test_a_spherical_prior_picks_no_axes_and_a_diagonal_posterior_does():
 
 @pytest.mark.parametrize("beta", [1.0, 4.0, 0.5])
 def test_the_beta_objective_is_best_at_a_tempered_posterior(beta):
-    """max over q of E_q log p(x|z) - beta KL(q || p(z)): q is proportional to p(z) p(x|z)^(1/beta), nearer the prior."""
+    """max over q of E_q log p(x|z) - beta KL(q || p(z)): q is proportional to p(z) p(x|z)^(1/beta)."""
     gain, covariance = true_posterior(beta=beta)
     model = vae(gain, covariance)
 

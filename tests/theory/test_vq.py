@@ -42,7 +42,7 @@ def test_codes_are_the_nearest_of_finitely_many():
 
 
 def test_stop_gradients_share_the_loss_between_encoder_and_codebook():
-    """The VQ loss moves codes only, by 2 (e_k - E(x)); the commitment moves the encoder only, by 2 beta (E(x) - e_k)."""
+    """The VQ loss moves codes only, by 2 (e_k - E(x)); the commitment the encoder only, by 2 beta (E(x) - e_k)."""
     encoder, codes, decoder = parameters()
     _, vq, commitment = terms(encoder, codes, decoder, straight_through=True)
     by_vq = torch.autograd.grad(vq, [encoder, codes], allow_unused=True, retain_graph=True)

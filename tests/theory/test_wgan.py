@@ -175,7 +175,7 @@ def test_interpolates_run_from_samples_to_data():
 
 
 def test_the_generator_s_step_leaves_the_penalty_out():
-    """As printed, min over theta_g of the whole objective would also move the interpolates; the algorithm's does not."""
+    """As printed, min over theta_g of the whole would also move the interpolates; the algorithm's does not."""
     d, x, z = Unit(), points(8, 0.0), points(8, 0.0)  # curved: a piecewise linear critic's slope does not move with x
     t = torch.rand(8, 1, dtype=torch.float64, generator=GENERATOR)
     shift = torch.ones(2, dtype=torch.float64, requires_grad=True)
