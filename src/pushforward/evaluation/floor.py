@@ -8,7 +8,8 @@ distribution, so that the interval
 .. math:: \bar m \pm t_{B-1}\, s \sqrt{1/K + 1/B}
 
 of B replicates is a prediction interval for the mean over K sample sets of a perfect sampler. Distances are positive
-and skewed: for them it is taken of the logarithm. Over M metrics the levels are divided by M (Bonferroni), so that a
+and skewed, much like scaled chi-squares: for them it is taken of the cube root, which is close to normal (Wilson and
+Hilferty 1931). Over M metrics the levels are divided by M (Bonferroni), so that a
 perfect sampler leaves one interval or another with a probability of at most `level`.
 
 Sets of n drawn from the same N training rows overlap, which makes their values too alike by the factor 1 - n/N of
@@ -44,15 +45,14 @@ def floor_of(
     Args:
         n: rows of a set. tests: metrics that are judged together. sets: K, over which a model's value is averaged.
         overlap: n/N, the share of the available rows that one set takes.
-        positive: the metric is a distance above 0, so its logarithm is used.
+        positive: the metric is a distance above 0, so its cube root is used.
         share: the metric is a share of n rows, whose spread is at least that of one row more or less.
         level: of all tests together, two-sided.
     """
     from scipy.stats import t
 
     x = np.asarray(values, dtype=np.float64)
-    logs = positive and bool((x > 0).all())
-    y = np.log(x) if logs else x
+    y = np.cbrt(x) if positive else x
     std = float(y.std(ddof=1)) / math.sqrt(max(1.0 - overlap, 0.05))
     if share:
         p = min(max(float(y.mean()), 1.0 / n), 1.0 - 1.0 / n)
@@ -60,8 +60,8 @@ def floor_of(
     reach = float(t.ppf(1 - level / (2 * tests), len(x) - 1)) * std * math.sqrt(1 / sets + 1 / len(x))
     middle = float(y.mean())
     low, high = middle - reach, middle + reach
-    if logs:
-        low, high = math.exp(low), math.exp(high)
+    if positive:
+        low, high = max(low, 0.0) ** 3, high**3
     return Floor(float(x.mean()), low, high, float(x.std(ddof=1)), n, len(x))
 
 

@@ -64,13 +64,16 @@ class Examples:
 class Trial:
     """Real rows and sampled ones, equally many, and the training rows that samples might be copies of.
 
-    `others` are the training rows beyond those of `train`: exact copies are sought among both.
+    Attributes:
+        train: training rows among which near copies are sought. whole: all of those that exact ones are.
+        key: of the set of real rows, so that what depends on it alone is computed once.
     """
 
     real: Examples
     sampled: Examples
     train: Examples
-    others: Tensor
+    whole: Tensor
+    key: int = 0
     seed: int = 0
 
     def cut(self, rows: int) -> Trial:
@@ -256,12 +259,12 @@ def _sliced(name: str, features: Features) -> Judge:
 
 
 def _mmd(name: str, features: Features) -> Judge:
-    from .kernels import median_bandwidth, mmd_squared
+    from .kernels import median_bandwidth, mmd
 
     info = _info(
-        "mmd", f"MMD²[{features.id}]", "distance", "lower",
-        "Squared maximum mean discrepancy under a Gaussian kernel as wide as the median distance of real examples. "
-        "0 for perfect samples at any n, and negative by chance; it is sensitive to differences of that width.",
+        "mmd", f"MMD[{features.id}]", "distance", "lower",
+        "Maximum mean discrepancy under a Gaussian kernel as wide as the median distance of real examples. It lies "
+        "between 0 and 1.4, sees differences of about that width best, and falls with n: read it beside its floor.",
         features, perfect=0.0,
     )  # fmt: skip
     width: list[float] = []
@@ -270,9 +273,9 @@ def _mmd(name: str, features: Features) -> Judge:
         real = trial.real.features(name)
         if not width:  # of the first held-out rows that are judged, and the same ever after
             width.append(median_bandwidth(real, real))
-        return {"mmd": mmd_squared(real, trial.sampled.features(name), bandwidth=width[0])}
+        return {"mmd": mmd(real, trial.sampled.features(name), bandwidth=width[0])}
 
-    return Judge((info,), compute)
+    return Judge((info,), compute, {"mmd": "positive"})
 
 
 def _exact(name: str, features: Features) -> Judge:
@@ -435,7 +438,9 @@ def _columns(space: Space) -> Judge:
 
 
 def _memorization(name: str, features: Features) -> Judge:
-    from .memorization import authenticity, copies, data_copying_test
+    from .memorization import HeldOut, TrainingSet, copies, memorization
+
+    known: dict[int, TrainingSet] = {}
 
     infos = (
         _info(
@@ -453,20 +458,27 @@ def _memorization(name: str, features: Features) -> Judge:
         _info(
             "data-copying", "C_T", "memorization", "floor",
             "z-score of samples' distances to the training data against those of held-out data, within cells. Well "
-            "below 0 samples are nearer to the training data than new data are; above it they are further away.",
+            "below 0 samples are nearer to the training data than new data are; well above it they are further away.",
             features, perfect=0.0,
         ),
     )  # fmt: skip
 
     def compute(trial: Trial) -> Mapping[str, float]:
-        sampled, train = trial.sampled.features(name), trial.train.features(name)
+        train, real = trial.train.features(name), trial.real.features(name)
+        if trial.key not in known:
+            first = next(iter(known.values()), None)
+            if first is None:
+                known[trial.key] = TrainingSet.of(train, real)
+            else:  # distances among training rows are the same for all sets of real rows
+                known[trial.key] = replace(first, held_out=HeldOut.of(train, real))
+        found = memorization(trial.sampled.features(name), known[trial.key])
         return {
-            "copies": copies(trial.sampled.x, torch.cat([trial.train.x, trial.others])),
-            "authenticity": authenticity(sampled, train),
-            "data-copying": data_copying_test(sampled, trial.real.features(name), train, seed=trial.seed).statistic,
+            "copies": copies(trial.sampled.x, trial.whole),
+            "authenticity": found.authenticity,
+            "data-copying": found.copying.z,
         }
 
-    return Judge(infos, compute, {"copies": "share", "authenticity": "share"}, replicates=12)
+    return Judge(infos, compute, {"copies": "share", "authenticity": "share"})
 
 
 def _likelihood_distance(name: str, features: Features) -> Judge:

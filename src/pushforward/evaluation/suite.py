@@ -19,8 +19,8 @@ from .results import Floor, MetricInfo, Value
 ROWS = 2_000
 """Samples of a set, where there are as many held-out rows."""
 LEAST = 20
-POOL = 10_000
-"""Training rows that floors are drawn from and that copies are sought among (exact ones among all)."""
+NEAR = 10_000
+"""Training rows that near copies are sought among, at most (exact ones among all)."""
 
 Scores = dict[str, list[float]]
 """Of one model and one training: the value of each sample set, by metric."""
@@ -67,9 +67,11 @@ class Suite:
         ]  # the same rows for every model
         generator = np.random.default_rng(seed)
         order = torch.from_numpy(generator.permutation(len(train)))
-        size = max(POOL, 2 * self.n)
+        # Apart from each other: rows in the place of samples must not be found among what samples might copy.
+        size = min(max(4 * self.n, 4_000), len(train) // 2)
         self.pool = Examples(train[order[:size]], self.maps).computed(names)
-        self.others = train[order[size:]]
+        self.near = Examples(train[order[size : size + NEAR]], self.maps).computed(names)
+        self.rest = train[order[size:]]
         self.train = train
         self.judges = self._judges(metrics)
         self._floors: dict[str, Floor] | None = None
@@ -166,9 +168,8 @@ class Suite:
         """Training rows in the place of samples, against held-out rows and the other training rows."""
         generator = np.random.default_rng([self.seed, 1, b])
         order = torch.from_numpy(generator.permutation(len(self.pool)))
-        real = self.real[b % len(self.real)]
-        sampled, train = self.pool.part(order[: self.n]), self.pool.part(order[self.n :])
-        return Trial(real, sampled, train, self.others, self.seed + b)
+        k = b % len(self.real)
+        return Trial(self.real[k], self.pool.part(order[: self.n]), self.near, self.rest, k, self.seed + b)
 
     # ------------------------------------------------------------------------------ scores
 
@@ -188,7 +189,8 @@ class Suite:
         missing: dict[str, str] = {}
         for k in range(sets):
             sampled = Examples(x[k * self.n : (k + 1) * self.n], self.maps)
-            trial = Trial(self.real[k % len(self.real)], sampled, self.pool, self.others, self.seed + k)
+            j = k % len(self.real)
+            trial = Trial(self.real[j], sampled, self.near, self.train, j, self.seed + k)
             for judge in self.judges:
                 values, why = self._computed(judge, trial.cut(judge.rows))
                 for key, value in values.items():
