@@ -145,7 +145,7 @@ def _search(r: Array) -> Array:
         t = 0.5 * (low + high)
         rises = a * np.exp(-np.logaddexp(0.0, t)) > b * np.exp(-np.logaddexp(0.0, -t))
         low, high = np.where(rises, t, low), np.where(rises, high, t)
-    return cast(Array, 0.5 * (low + high))
+    return 0.5 * (low + high)
 
 
 def _log_ratio(p: Distribution, q: Distribution, x: Array) -> Array:

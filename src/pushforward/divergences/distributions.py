@@ -5,8 +5,7 @@ All in float64. Points are rows: (n, d); a 1-D array of points is n points of th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -20,7 +19,6 @@ SUM_TOLERANCE = 1e-6
 """How far weights may sum from 1 (float32 softmax); they are then divided by their sum."""
 
 
-@dataclass(frozen=True, eq=False)
 class Discrete:
     r"""Points with probabilities: :math:`P = \sum_i w_i \delta_{x_i}`.
 
@@ -32,14 +30,10 @@ class Discrete:
         InputError: shapes that do not match, values that are not finite, weights that are no probabilities.
     """
 
-    points: Array
-    weights: Array
-
-    def __post_init__(self) -> None:
-        points, weights = _points(self.points, "the points"), probabilities(self.weights)
-        if len(points) != len(weights):
-            raise InputError(f"{len(points)} points have {len(weights)} weights.", "Give one weight a point.")
-        _set(self, points=points, weights=weights)
+    def __init__(self, points: Any, weights: Any) -> None:
+        self.points, self.weights = _fixed(_points(points, "the points")), _fixed(probabilities(weights))
+        if len(self.points) != len(self.weights):
+            raise InputError(f"{len(self.points)} points have {len(self.weights)} weights.", "Give one weight a point.")
 
     @classmethod
     def count(cls, samples: Any) -> Discrete:
@@ -55,7 +49,7 @@ class Discrete:
     @property
     def mean(self) -> Array:
         """(d,)"""
-        return cast(Array, self.weights @ self.points)
+        return self.weights @ self.points
 
     def sample(self, n: int, seed: int = 0) -> Samples:
         """n independent draws."""
@@ -66,30 +60,22 @@ class Discrete:
         return f"Discrete({len(self.points)} points of dimension {self.dimension})"
 
 
-@dataclass(frozen=True, eq=False)
 class Samples:
     """Independent draws (n, d), or (n,) on the line, of a distribution that is not known otherwise."""
 
-    points: Array
-
-    def __post_init__(self) -> None:
-        _set(self, points=_points(self.points, "the samples"))
+    def __init__(self, points: Any) -> None:
+        self.points = _fixed(_points(points, "the samples"))
+        self.weights = _fixed(np.full(len(self.points), 1.0 / len(self.points)))  # of the empirical distribution
 
     @property
     def dimension(self) -> int:
         """Numbers a sample."""
         return self.points.shape[1]
 
-    @cached_property
-    def weights(self) -> Array:
-        """(n,) all 1/n: of the empirical distribution."""
-        return np.full(len(self.points), 1.0 / len(self.points))
-
     def __repr__(self) -> str:
         return f"Samples({len(self.points)} of dimension {self.dimension})"
 
 
-@dataclass(frozen=True, eq=False)
 class Gaussian:
     r""":math:`N(\mu, \Sigma)`.
 
@@ -101,12 +87,9 @@ class Gaussian:
         InputError: shapes that do not match, or a covariance that is not symmetric and positive definite.
     """
 
-    mean: Array
-    covariance: Array
-
-    def __post_init__(self) -> None:
-        mean = np.atleast_1d(array(self.mean, "the mean"))
-        covariance = array(self.covariance, "the covariance")
+    def __init__(self, mean: Any, covariance: Any) -> None:
+        mean = np.atleast_1d(array(mean, "the mean"))
+        covariance = array(covariance, "the covariance")
         if covariance.ndim == 0:
             covariance = covariance * np.eye(len(mean))
         d = len(mean)
@@ -126,8 +109,10 @@ class Gaussian:
                 f"{np.linalg.eigvalsh(covariance)[0]:.3g}.",
                 "A distribution without a density is Discrete(points, weights), or Samples.",
             ) from None
-        _set(self, mean=mean, covariance=covariance)
-        object.__setattr__(self, "_factor", factor)
+        self.mean, self.covariance = _fixed(mean), _fixed(covariance)
+        self.factor: Array = _fixed(factor)
+        """(d, d) lower triangular L with L L^T = covariance."""
+        self.weights: Array = np.ones(1)
 
     @property
     def dimension(self) -> int:
@@ -135,19 +120,9 @@ class Gaussian:
         return len(self.mean)
 
     @property
-    def factor(self) -> Array:
-        """(d, d) lower triangular L with L L^T = covariance."""
-        return cast(Array, self.__dict__["_factor"])
-
-    @property
     def components(self) -> tuple[Gaussian, ...]:
         """Itself: a mixture of one."""
         return (self,)
-
-    @property
-    def weights(self) -> Array:
-        """(1,)"""
-        return np.ones(1)
 
     def log_density(self, x: Any) -> Array:
         """(n,) nats, at points (n, d)."""
@@ -168,18 +143,14 @@ class Gaussian:
         return f"Gaussian(dimension {self.dimension})"
 
 
-@dataclass(frozen=True, eq=False)
 class Mixture:
     r""":math:`\sum_k w_k N(\mu_k, \Sigma_k)`: `Mixture([0.3, 0.7], [Gaussian(-2, 1), Gaussian(2, 1)])`.
 
     Components of weight 0 are left out.
     """
 
-    weights: Array
-    components: tuple[Gaussian, ...]
-
-    def __post_init__(self) -> None:
-        weights, components = probabilities(self.weights), tuple(self.components)
+    def __init__(self, weights: Any, components: Sequence[Gaussian]) -> None:
+        weights, components = probabilities(weights), tuple(components)
         if len(weights) != len(components):
             raise InputError(f"{len(components)} components have {len(weights)} weights.", "Give one weight each.")
         if not all(isinstance(c, Gaussian) for c in components):
@@ -187,8 +158,8 @@ class Mixture:
         if len({c.dimension for c in components}) != 1:
             raise InputError(f"components have dimensions {sorted({c.dimension for c in components})}.", "Give one.")
         kept = weights > 0
-        _set(self, weights=weights[kept])
-        object.__setattr__(self, "components", tuple(c for c, keep in zip(components, kept) if keep))
+        self.weights: Array = _fixed(weights[kept])
+        self.components = tuple(c for c, keep in zip(components, kept) if keep)
 
     @property
     def dimension(self) -> int:
@@ -198,7 +169,7 @@ class Mixture:
     @property
     def mean(self) -> Array:
         """(d,)"""
-        return cast(Array, self.weights @ np.stack([c.mean for c in self.components]))
+        return self.weights @ np.stack([c.mean for c in self.components])
 
     def log_density(self, x: Any) -> Array:
         """(n,) nats, at points (n, d)."""
@@ -262,7 +233,8 @@ def aligned(p: Finite, q: Finite) -> tuple[Array, Array, Array]:
     index = index.reshape(-1)
     first, second = index[: len(p.points)], index[len(p.points) :]
     k = len(points)
-    return points, np.bincount(first, p.weights, minlength=k), np.bincount(second, q.weights, minlength=k)
+    a, b = (np.asarray(np.bincount(i, d.weights, minlength=k), np.float64) for i, d in ((first, p), (second, q)))
+    return points, a, b
 
 
 def array(values: Any, name: str) -> Array:
@@ -297,7 +269,7 @@ def _points(values: Any, name: str, dimension: int | None = None) -> Array:
     points = array(values, name)
     if points.ndim <= 1:
         points = points.reshape(-1, 1) if dimension in (None, 1) else points.reshape(1, -1)
-    if points.ndim != 2 or points.size == 0 or (dimension is not None and points.shape[1] != dimension):
+    if points.ndim != 2 or (points.size == 0 if dimension is None else points.shape[1] != dimension):
         raise InputError(
             f"{name} have the shape {points.shape}.", f"Give (n, {'d' if dimension is None else dimension})."
         )
@@ -309,8 +281,7 @@ def as_points(values: Any, dimension: int) -> Array:
     return _points(values, "the points", dimension)
 
 
-def _set(self: Any, **arrays: Array) -> None:
-    """Put read-only arrays into a frozen dataclass."""
-    for name, values in arrays.items():
-        values.setflags(write=False)
-        object.__setattr__(self, name, values)
+def _fixed(values: Array) -> Array:
+    """Read-only."""
+    values.setflags(write=False)
+    return values

@@ -63,7 +63,7 @@ def sign_changes(f: Callable[[Array], Array], x: Array, noise: float = 0.0) -> A
         middle = 0.5 * (low + high)
         same = np.sign(f(middle)) == left
         low, high = np.where(same, middle, low), np.where(same, high, middle)
-    return cast(Array, 0.5 * (low + high))
+    return 0.5 * (low + high)
 
 
 def breaks(p: Distribution, q: Distribution, per_std: int = PER_STD) -> Array:

@@ -62,7 +62,7 @@ def draw_line_segments(thetas: Any = None) -> Figure:
     pairs = [line_segments(float(t)).discrete(20) for t in thetas]
     low, high = min(-1.0, float(thetas.min())), max(1.0, float(thetas.max()))
     figure = Figure(figsize=(11, 5.6), dpi=120, layout="constrained")
-    plane, rest = figure.subfigures(1, 2, width_ratios=[1, 2.3])
+    plane, rest = np.asarray(figure.subfigures(1, 2, width_ratios=[1, 2.3]))
     axes = plane.subplots()
     for x, name, colour in ((0.0, "P", BLUE), (0.6, "Q", ORANGE)):
         axes.plot([x, x], [0, 1], color=colour, lw=4, solid_capstyle="butt")
@@ -105,7 +105,12 @@ def draw_line_segments(thetas: Any = None) -> Figure:
         Line2D([], [], ls="", marker="o", color=INK, ms=9),
         Line2D([], [], ls="", marker="D", color=ORANGE, ms=4.5),
     ]
-    labels = ["closed form", r"not the value at $\theta$ = 0", r"value at $\theta$ = 0", "computed, 20 points a segment"]
+    labels = [
+        "closed form",
+        r"not the value at $\theta$ = 0",
+        r"value at $\theta$ = 0",
+        "from 20 points a segment",
+    ]
     rest.legend(handles, labels, loc="outside upper center", ncols=4, frameon=False, fontsize=9)
     return figure
 

@@ -71,10 +71,9 @@ class Plan:
     @property
     def marginals(self) -> tuple[Array, Array]:
         """Mass out of each source point (n,), and into each target point (m,)."""
-        return (
-            np.bincount(self.rows, self.mass, minlength=len(self.source)),
-            np.bincount(self.columns, self.mass, minlength=len(self.target)),
-        )
+        out = np.bincount(self.rows, self.mass, minlength=len(self.source))
+        into = np.bincount(self.columns, self.mass, minlength=len(self.target))
+        return np.asarray(out, np.float64), np.asarray(into, np.float64)
 
     @property
     def distances(self) -> Array:

@@ -78,23 +78,23 @@ def kantorovich_potentials(p: Any, q: Any) -> Potential:
 
 
 def _points(p: Finite, q: Finite) -> Potential:
+    anchors = q.points[q.weights > 0]
     if p.dimension == 1:
         distance = wasserstein1(p, q).value
         at = line.breaks(p, q)
         slopes = np.sign(_difference(q, p, at[:-1]))
         values = np.concatenate([[0.0], np.cumsum(slopes * np.diff(at))])
-        two = np.flatnonzero(q.weights > 0)
-        heights = values[np.searchsorted(at, q.points[two, 0])]
+        heights = values[np.searchsorted(at, anchors[:, 0])]
     else:
-        plan, duals, two = program(p, q, 1)
+        plan, duals = program(p, q, 1)
         distance, heights = plan.cost, -duals
-    cones = _cones(q.points[two], heights)
+    cones = _cones(anchors, heights)
     level = float(q.weights @ cones(q.points))
 
     def function(x: Array) -> Array:
         return cones(x) - level
 
-    points = np.unique(np.concatenate([p.points[p.weights > 0], q.points[two]]), axis=0)
+    points = np.unique(np.concatenate([p.points[p.weights > 0], anchors]), axis=0)
     value = float(p.weights @ function(p.points) - q.weights @ function(q.points))
     return Potential(value, distance, _lipschitz(points, function(points)), p.dimension, function)
 

@@ -63,7 +63,7 @@ def integrate(
         )
     if isinstance(p, Discrete) and isinstance(q, Discrete):
         points, a, b = aligned(p, q)
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):  # points that neither has count for nothing
             r = np.log(a) - np.log(b)
         return Integral(_sum(points, r, a, g) + _sum(points, r, b, h), "exact", "sum over the support")
     if isinstance(p, Discrete) or isinstance(q, Discrete):
@@ -157,7 +157,7 @@ def _count(step: float, d: int) -> int:
 def _lattice(step: float, d: int) -> Iterator[tuple[Array, Array]]:
     """The nodes z (n, d) of a lattice, in chunks, with their standard normal mass (summing to 1)."""
     half = int(np.ceil(RADIUS[d] / step))
-    line = np.arange(-half, half + 1) * step
+    line = np.arange(-half, half + 1, dtype=np.float64) * step
     mass = np.exp(-0.5 * line**2)
     mass /= mass.sum()
     if d == 1:
@@ -168,4 +168,4 @@ def _lattice(step: float, d: int) -> Iterator[tuple[Array, Array]]:
     for start in range(0, len(line), rows):
         own = line[start : start + rows]
         z = np.stack(np.meshgrid(own, line, indexing="ij"), axis=-1).reshape(-1, 2)
-        yield z, np.outer(mass[start : start + rows], mass).reshape(-1)
+        yield np.asarray(z, np.float64), np.asarray(np.outer(mass[start : start + rows], mass).reshape(-1), np.float64)

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import numpy as np
-import numpy.typing as npt
 
 from ..errors import InputError, PushforwardError
 from . import line
@@ -116,7 +115,7 @@ def costs(x: Array, y: Array) -> Array:
     return cast(Array, cdist(x, y))
 
 
-def program(p: Finite, q: Finite, power: int) -> tuple[Plan, Array, npt.NDArray[np.integer]]:
+def program(p: Finite, q: Finite, power: int) -> tuple[Plan, Array]:
     """The optimal plan for |x - y|^power, and the dual variable of each target point of positive mass."""
     import warnings
 
@@ -136,4 +135,4 @@ def program(p: Finite, q: Finite, power: int) -> tuple[Plan, Array, npt.NDArray[
         raise PushforwardError(f"the transport program between {p} and {q} was not solved: {log['warning']}")
     rows, columns = np.nonzero(matrix)
     plan = Plan(p.points, q.points, p.weights, q.weights, one[rows], two[columns], matrix[rows, columns])
-    return plan, np.asarray(log["v"]), two
+    return plan, np.asarray(log["v"], np.float64)

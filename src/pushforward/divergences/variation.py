@@ -12,6 +12,9 @@ from .distributions import Array, Density, Discrete, Distribution, Gaussian, Sam
 from .ratio import integrate, log_ratio, same_shape
 from .values import Event, TotalVariation
 
+ROUNDING = 1e-12
+"""A log ratio this small has no sign: it moves TV by no more."""
+
 
 def total_variation(p: Any, q: Any) -> TotalVariation:
     r"""Total variation distance, with an event that attains it.
@@ -99,7 +102,8 @@ def _line(p: Density, q: Density) -> TotalVariation:
     if isinstance(p, Gaussian) and isinstance(q, Gaussian):
         roots, coarse = _roots(p, q), None
     else:
-        roots, coarse = (line.sign_changes(ratio, line.nodes(p, q, n)) for n in (line.PER_STD, line.PER_STD // 2))
+        grids = (line.nodes(p, q, line.PER_STD // fewer) for fewer in (1, 2))
+        roots, coarse = (line.sign_changes(ratio, grid, ROUNDING) for grid in grids)
     intervals = _positive(ratio, roots, p, q)
     at_p, at_q = (_mass(d, intervals) for d in (p, q))
     event = Event(at_p, at_q, _interval_words(intervals), lambda x: ratio(x[:, 0]) > 0, intervals=intervals)
