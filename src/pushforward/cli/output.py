@@ -72,7 +72,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str |
     )
     for k, name in enumerate(columns):
         number = bool(rows) and all(isinstance(row[k], (int, float)) or row[k] in (None, "-") for row in rows)
-        made.add_column(name, justify="right" if number else "left", overflow="fold")
+        made.add_column(Text(name), justify="right" if number else "left", overflow="fold")
     for row in rows:
         made.add_row(*(Text(cell(value)) for value in row))
     console = Console(width=None if sys.stdout.isatty() else 240, highlight=False)

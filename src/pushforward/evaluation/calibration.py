@@ -52,7 +52,7 @@ def _gaussian(data: Any, train: Tensor, n: int, seed: int) -> Tensor:
 
     if not isinstance(data.space, (Table, Pixels)) and data.space.kind != "real":
         raise PushforwardError(f"{data.space.describe()} have no Gaussian.")
-    model = build("gmm", data.space, settings={"components": 1, "covariance": "full"})
+    model = build("gmm", data.space, overrides={"components": 1, "covariance": "full"})
     rows = torch.from_numpy(_generator(seed, 2).permutation(len(train))[:GAUSSIAN_ROWS])
     model.initialize(train[rows])
     drawn: Tensor = model.sample(n, seed=seed)

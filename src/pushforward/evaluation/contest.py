@@ -75,7 +75,7 @@ def _parameters(entry: Entry, data: Any, width: int | None = None) -> int:
     settings = entry.settings if width is None else merge(entry.settings, {"network": {"width": width}})
     settings = {k: v for k, v in settings.items() if k != "training"}
     with torch.random.fork_rng(devices=[]):
-        model = build(entry.model, data.space, condition_space=data.condition_space, settings=settings)
+        model = build(entry.model, data.space, condition_space=data.condition_space, overrides=settings)
     return sum(p.numel() for p in model.parameters())
 
 

@@ -46,22 +46,24 @@ def floor_of(
         n: rows of a set. tests: metrics that are judged together. sets: K, over which a model's value is averaged.
         overlap: n/N, the share of the available rows that one set takes.
         positive: the metric is a distance above 0, so its cube root is used.
-        share: the metric is a share of n rows, whose spread is at least that of one row more or less.
+        share: the metric is a share of n rows, so the angle arcsin(sqrt(p)) is used, whose spread is that of n
+            independent rows, 1 / (2 sqrt(n)), at least.
         level: of all tests together, two-sided.
     """
     from scipy.stats import t
 
     x = np.asarray(values, dtype=np.float64)
-    y = np.cbrt(x) if positive else x
+    y = np.cbrt(x) if positive else np.arcsin(np.sqrt(x)) if share else x
     std = float(y.std(ddof=1)) / math.sqrt(max(1.0 - overlap, 0.05))
     if share:
-        p = min(max(float(y.mean()), 1.0 / n), 1.0 - 1.0 / n)
-        std = max(std, math.sqrt(p * (1 - p) / n))
+        std = max(std, 0.5 / math.sqrt(n))
     reach = float(t.ppf(1 - level / (2 * tests), len(x) - 1)) * std * math.sqrt(1 / sets + 1 / len(x))
     middle = float(y.mean())
     low, high = middle - reach, middle + reach
     if positive:
         low, high = max(low, 0.0) ** 3, high**3
+    elif share:
+        low, high = math.sin(max(low, 0.0)) ** 2, math.sin(min(high, math.pi / 2)) ** 2
     return Floor(float(x.mean()), low, high, float(x.std(ddof=1)), n, len(x))
 
 

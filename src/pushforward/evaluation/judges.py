@@ -92,6 +92,7 @@ class Judge:
         scales: how the floor of each key is taken ("plain" where it is not named).
         rows: of each set at most; slow ones look at fewer. replicates: sets of real rows for the floor.
         known: of n rows, the mean and standard deviation for a perfect sampler by key, where theory gives them.
+        optional: computed only when it is asked for by name.
     """
 
     infos: tuple[MetricInfo, ...]
@@ -100,6 +101,7 @@ class Judge:
     rows: int = 2_000
     replicates: int = 24
     known: Callable[[int], Mapping[str, tuple[float, float]]] | None = None
+    optional: bool = False
 
 
 def judges_for(data: Any, maps: Mapping[str, Features], *, inception: bool = False) -> list[Judge]:
@@ -108,6 +110,8 @@ def judges_for(data: Any, maps: Mapping[str, Features], *, inception: bool = Fal
     found: list[Judge] = []
     main = next(iter(maps))
     found.append(_c2st(space, main, maps[main]))
+    if isinstance(space, Pixels):
+        found.append(_c2st_network())
     for name, features in maps.items():
         found.append(_frechet(name, features))
         if isinstance(space, Pixels):
@@ -139,8 +143,6 @@ def _info(
 
 
 def _c2st(space: Space, name: str, features: Features) -> Judge:
-    from .two_sample import c2st, categorical_columns
-
     table = isinstance(space, Table)
     about = "the cells of each row" if table else features.about
     info = replace(
@@ -154,18 +156,38 @@ def _c2st(space: Space, name: str, features: Features) -> Judge:
     )  # fmt: skip
 
     def compute(trial: Trial) -> Mapping[str, float]:
+        from .two_sample import c2st, categorical_columns
+
         if isinstance(space, Table):
             mask = categorical_columns(space)
             return {"c2st": c2st(trial.real.x, trial.sampled.x, categorical=mask, seed=trial.seed).auc}
         real, sampled = trial.real.features(name), trial.sampled.features(name)
         return {"c2st": c2st(real, sampled, seed=trial.seed).auc}
 
-    def known(n: int) -> Mapping[str, tuple[float, float]]:
-        # Mann-Whitney's variance of an area (2m + 1) / (12 m^2), m = n/2 of each kind in each of two folds.
-        m = n / 2
-        return {"c2st": (0.5, math.sqrt((2 * m + 1) / (12 * m * m) / 2))}
+    return Judge((info,), compute, known=lambda n: {"c2st": (0.5, _area_std(n))})
 
-    return Judge((info,), compute, known=known, replicates=2)
+
+def _area_std(n: int) -> float:
+    """Of an area under the curve of two folds when there is nothing to tell: Mann-Whitney's (2m + 1) / (12 m^2) is the
+    variance of one fold with m = n/2 rows of each kind."""
+    m = n / 2
+    return math.sqrt((2 * m + 1) / (12 * m * m) / 2)
+
+
+def _c2st_network() -> Judge:
+    info = _info(
+        "c2st-network", "C2ST (network)", "distance", "lower",
+        "Area under the ROC curve of a small convolutional network that tells samples from held-out pictures it was "
+        "not fitted to. 0.5 is chance; unlike features, it sees every pixel.",
+        perfect=0.5,
+    )  # fmt: skip
+
+    def compute(trial: Trial) -> Mapping[str, float]:
+        from .two_sample import c2st_network
+
+        return {"c2st-network": c2st_network(trial.real.x, trial.sampled.x, seed=trial.seed).auc}
+
+    return Judge((info,), compute, known=lambda n: {"c2st-network": (0.5, _area_std(n))}, optional=True)
 
 
 def _frechet(name: str, features: Features) -> Judge:

@@ -108,7 +108,7 @@ class Suite:
     def _judges(self, metrics: Sequence[str] | None) -> list[Judge]:
         judges = judges_for(self.data, self.maps)
         if metrics is None:
-            return judges
+            return [judge for judge in judges if not judge.optional]
         known = {info.key: judge for judge in judges for info in judge.infos}
         labels = {info.label.lower(): info.key for judge in judges for info in judge.infos}
         wanted = set()

@@ -1,8 +1,8 @@
 """A perfect sampler with one fault at a time: which metric sees which fault, and how often a perfect one is accused.
 
 On each data set the perfect sampler draws real rows that nothing else has seen: fresh ones of a built-in, or a part of
-the training rows that is set aside. Samples go through the same suite as a model's, with one set of n. A fault is caught
-when at least one metric leaves the interval of its floor; the perfect sampler is accused when one does.
+the training rows that is set aside. Samples go through the suite that models go through, with one set of n. A fault is
+caught when at least one metric leaves the interval of its floor; the perfect sampler is accused when one does.
 """
 
 from __future__ import annotations
