@@ -30,6 +30,14 @@ def test_the_linear_autoencoder_is_principal_components():
     torch.testing.assert_close(b.detach() @ b.detach().T, top.T @ top, atol=1e-6, rtol=0)
 
 
+def test_principal_components_need_the_square_of_the_norm():
+    """With sum |x - B B^T x|, not squared, the top components are not even stationary."""
+    b = torch.linalg.svd(X).Vh[:RANK].T.clone().requires_grad_()
+    (squared,) = torch.autograd.grad((X - X @ b @ b.T).square().sum(), b)
+    (plain,) = torch.autograd.grad((X - X @ b @ b.T).norm(dim=1).sum(), b)
+    assert float(squared.abs().max()) < 1e-10 and float(plain.abs().max()) > 0.1
+
+
 def test_two_matrices_and_free_codes_reach_no_lower_error():
     """min over B, A of sum |x - B A^T x|^2, and over B, Z of sum |x - B z|^2: the same least value."""
     b, a = start(5, RANK), start(5, RANK)

@@ -46,6 +46,8 @@ def test_a_network_with_enough_units_fits_every_pair():
         network.last.weight.copy_(torch.linalg.lstsq(features, y).solution.T)
         network.last.bias.zero_()
         torch.testing.assert_close(network(x), y, atol=1e-8, rtol=0)
+    # Units are not weights: 16 of the first have hundreds of the second.
+    assert sum(p.numel() for p in network.parameters()) > 10 * 16
 
 
 def test_a_training_loss_is_the_average_over_examples():
