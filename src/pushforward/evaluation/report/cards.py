@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ..results import GROUPS, Floor, MetricInfo, Report, Row
 from .numbers import NONE, measured, number, probability
-from .text import data, direction, effort, escape, mark, tag
+from .text import data, direction, effort, escape, mark, short, tag
 
 OTHER = "other"
 
@@ -73,7 +73,7 @@ def _values(report: Report, metric: MetricInfo) -> str:
 
 
 def _line(row: Row, key: str, tests: bool, same: bool, wide: int) -> str:
-    name = tag("th", escape(row.name), scope="row", cls="name")
+    name = tag("th", short(row.name), scope="row", cls="name")
     cls = "quiet" if row.kind == "calibration" else None
     value = row.values.get(key)
     if value is None:

@@ -17,6 +17,7 @@ _SLOTS = 8
 """Categories with a slot of their own, when there are more than `_ORDERED` of them."""
 _ORDERED = 12
 _LARGEST = 1e300
+_SLOTS_COARSE = 6
 
 
 @dataclass(frozen=True)
@@ -183,15 +184,16 @@ def _date_ticks(low: float, high: float, most: int) -> list[tuple[float, str]]:
     return [(v, says) for v, says in found if low <= v <= high]
 
 
-def joint(a: Bins, b: Bins, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, int]:
-    """Counts (len(a), len(b)) of pairs of values (n,), (n,), and how many lie beyond or have a missing cell."""
+def joint(a: Bins, b: Bins, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, int, int]:
+    """Counts (len(a), len(b)) of pairs of values (n,), (n,); how many lie beyond, and how many have a missing cell."""
     i, j = a.index(x), b.index(y)
     inside = (i >= 0) & (j >= 0)
+    gone = int(((i == MISSING) | (j == MISSING)).sum())
     counts = np.bincount(i[inside] * len(b) + j[inside], minlength=len(a) * len(b))
-    return counts.reshape(len(a), len(b)), int(len(inside) - inside.sum())
+    return counts.reshape(len(a), len(b)), int(len(inside) - inside.sum()) - gone, gone
 
 
-def coarse(x: np.ndarray, data: np.ndarray, fields: Sequence[Field], slots: int = 6) -> np.ndarray:
+def coarse(x: np.ndarray, data: np.ndarray, fields: Sequence[Field], slots: int = _SLOTS_COARSE) -> np.ndarray:
     """(n, columns, slots + 1) 0 or 1: each value's slot among quantiles of the data or frequent categories.
 
     The last slot is that of missing cells. Products of it count how two columns go together.
@@ -219,6 +221,8 @@ def worst_pairs(
 ) -> list[tuple[int, int]]:
     r"""Pairs of columns whose dependence differs most from the data's in any of the models, the worst first.
 
+    At least one, and others only if they differ by more than chance.
+
     Of each pair, the total variation between the joint shares of data and model over a coarse grid, less the larger of
     the two columns' own: what the marginals do not explain.
     """
@@ -239,9 +243,11 @@ def worst_pairs(
         if len(x):
             difference = 0.5 * np.abs(shares(x) - real).sum(axis=(2, 3))
             own = np.diag(difference)
-            worst = np.maximum(worst, difference - np.maximum(own[:, None], own[None]))
-    pairs = [(i, j) for i in range(d) for j in range(i + 1, d)]
-    return sorted(pairs, key=lambda p: -worst[p])[:most]
+            # Two samples of one distribution over K cells are sqrt(K / (pi n)) apart.
+            chance = math.sqrt(_SLOTS_COARSE**2 / (math.pi * min(len(x), len(data))))
+            worst = np.maximum(worst, (difference - np.maximum(own[:, None], own[None])) / chance)
+    pairs = sorted(((i, j) for i in range(d) for j in range(i + 1, d)), key=lambda p: -worst[p])
+    return [pair for k, pair in enumerate(pairs[:most]) if k == 0 or worst[pair] > 1.25]
 
 
 def apart(data: np.ndarray, x: np.ndarray, bins: Bins) -> float:

@@ -71,14 +71,14 @@ def _strip(report: Report, metric: MetricInfo) -> str:
     words = "no floor"
     if floor is not None:
         shown = measured(floor.mean, floor.low, floor.high)
-        words = f"floor {shown.value}, {shown.interval}"
+        words = f"floor {shown.value} {shown.interval if shown.half else f'({shown.interval})'}"
     caption = f'<b class="name">{escape(metric.label)}</b> <small>{escape(words)}</small>'
     return figure(drawing.done(), _WIDTH, caption, above=True, cls="panel strip")
 
 
 def _line(drawing: Drawing, row: Row, key: str, scale: Scale, y: float, names: float) -> None:
     quiet = " quiet" if row.kind == "calibration" else ""
-    drawing.text(names, y + 4, row.name, f"label{quiet}", at="end", room=names)
+    drawing.text(names, y + 4, row.name, f"label{quiet}", at="end", room=names, tail=6)
     value = row.values.get(key)
     if value is None or math.isnan(value.value):
         drawing.text(scale.start + 4, y + 4, "not measured" if value is None else "undefined", "note")

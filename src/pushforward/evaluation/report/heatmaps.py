@@ -17,6 +17,8 @@ from .text import escape, figure, named, shortened, tag, width
 
 _DECADES = 3.0
 _SIDE = 190.0
+_SLANTED = 70.0
+"""Room for the names of categories below a map."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +63,14 @@ def maps(a: Field, b: Field, data: Pairs, models: Sequence[tuple[str, Pairs]]) -
     across, up = Bins(a, data[0], most), Bins(b, data[1], most)
     area = _cell(across) * _cell(up)
     found = [joint(across, up, *xy) for _, xy in everything]
-    densities = [counts / (max(1, len(xy[0])) * area) for (counts, _), (_, xy) in zip(found, everything)]
+    densities = [counts / (max(1, len(xy[0])) * area) for (counts, *_), (_, xy) in zip(found, everything)]
     scale = tones(densities)
     figures = []
-    for (name, xy), density, (_, lost) in zip(everything, densities, found):
+    for (name, xy), density, (_, beyond, gone) in zip(everything, densities, found):
         total = len(xy[0])
-        note = f"n = {total:,}" + (f", {percent(lost / total)} beyond or missing" if lost else "")
+        notes = [f"n = {total:,}"]
+        notes += [f"{percent(lost / total)} {word}" for lost, word in ((beyond, "beyond"), (gone, "missing")) if lost]
+        note = ", ".join(notes)
         words = f"Density of {a.name} and {b.name}, {name}, {note}."
         drawing = _panel(across, up, heat(scale(density)), words)
         figures.append(figure(drawing.done(), drawing.width, named(name, note)))
@@ -86,7 +90,10 @@ def _cell(bins: Bins) -> float:
 def _panel(across: Bins, up: Bins, picture: str, words: str) -> Drawing:
     names = [says for _, says in up.ticks(5)]
     left = 22.0 + min(76.0, max((width(shortened(s, 70.0)) for s in names), default=0.0))
-    foot = 34.0 if across.edges is not None else 82.0
+    foot = 34.0
+    if across.edges is None:
+        longest = max((width(shortened(says, _SLANTED)) for _, says in across.ticks(4)), default=0.0)
+        foot = 26.0 + 0.77 * longest
     drawing = Drawing(left + _SIDE + 14.0, 6.0 + _SIDE + foot, words)
     right, bottom = left + _SIDE, 6.0 + _SIDE
     drawing.image(left, 6.0, _SIDE, _SIDE, picture)
@@ -113,7 +120,7 @@ def _panel(across: Bins, up: Bins, picture: str, words: str) -> Drawing:
 
 
 def _slanted(drawing: Drawing, x: float, y: float, says: str) -> None:
-    says_short = shortened(says, 62.0)
+    says_short = shortened(says, _SLANTED)
     title = "" if says_short == says else f"<title>{escape(says)}</title>"
     drawing.parts.append(
         f'<text transform="translate({x + 4:.1f} {y:.1f}) rotate(-50)" class="tick" text-anchor="end">'

@@ -10,7 +10,7 @@ from ..results import Cost, MetricInfo, Report, Row
 from . import numbers
 from .floors import headline
 from .numbers import NONE, Shown, exact, measured, number
-from .text import data, direction, escape, kind_of, mark, tag
+from .text import data, direction, escape, kind_of, mark, short, tag
 
 _Column = tuple[str, str, Callable[[Cost], float | int | None], Callable[[float | None], str]]
 
@@ -35,7 +35,7 @@ def leaderboard(report: Report, anchors: dict[str, str] | None = None) -> str:
     costs = [c for c in _COSTS if any(row.cost is not None and c[2](row.cost) is not None for row in report.rows)]
     head = tag("th", "", scope="col", cls="corner")
     for metric in metrics:
-        label = escape(metric.label)
+        label = short(metric.label, 40).replace("[", "[<wbr>")
         if anchors and metric.key in anchors:
             label = tag("a", label, href=f"#{anchors[metric.key]}")
         head += tag("th", f"{label} <small>{direction(metric)}</small>", scope="col", data_key=metric.key, cls="name")
@@ -86,7 +86,7 @@ def _two_lines(shown: Shown, sign: str = "") -> str:
 
 def _row(row: Row, metrics: Sequence[MetricInfo], likelihoods: bool, costs: Sequence[_Column]) -> str:
     about = f" <small>{escape(row.about)}</small>" if row.about else ""
-    cells = tag("th", escape(row.name) + about, scope="row", cls="name")
+    cells = tag("th", short(row.name) + about, scope="row", cls="name")
     for metric in metrics:
         value = row.values.get(metric.key)
         if value is None:
@@ -119,21 +119,23 @@ def likelihood_cell(likelihood: Likelihood | None) -> str:
     bits, per_dimension = "", likelihood.bits_per_dimension
     if per_dimension is not None:
         flipped = {"≥ ": "≤ ", "≳ ": "≲ "}.get(sign, sign)  # more nats are fewer bits
-        bits = f" <small>{flipped}{data(per_dimension, number(per_dimension) + ' bits/dim')}</small>"
+        bits = " " + tag("small", data(per_dimension, f"{flipped}{number(per_dimension)} bits/dim"))
     content = f'{shown} <small class="kind">{escape(word)}</small>{bits}'
     return tag("td", content, data_sort=None if math.isnan(mean) else exact(mean), data_rank=rank)
 
 
 def reasons(report: Report) -> str:
     """What is missing from the leaderboard and why, the same reasons together."""
-    shown = {m.key: m.label for m in headline(report)}
-    found: dict[tuple[str, str], list[str]] = {}
-    for row in report.rows:
-        for key, label in shown.items():
-            if key not in row.values and (reason := row.missing.get(key)):
-                found.setdefault((label, reason), []).append(row.name)
-    items = "".join(
-        tag("li", f"{escape(label)} of {escape(', '.join(names))}: {escape(reason)}")
-        for (label, reason), names in found.items()
-    )
-    return tag("ul", items, cls="reasons") if items else ""
+    absent: dict[tuple[str, str], list[str]] = {}
+    for metric in headline(report):
+        for row in report.rows:
+            if metric.key not in row.values and (reason := row.missing.get(metric.key)):
+                absent.setdefault((metric.label, reason), []).append(row.name)
+    together: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for (label, reason), names in absent.items():
+        together.setdefault((reason, tuple(names)), []).append(label)
+    items = ""
+    for (reason, names), labels in together.items():
+        who = "every row" if len(names) == len(report.rows) > 1 else ", ".join(names)
+        items += tag("li", f"{escape(', '.join(labels))} of {escape(who)}: {escape(reason)}")
+    return tag("ul", items, cls="reasons note") if items else ""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from ..ledger import Likelihood
 from ..results import Report, Row
 from .numbers import NONE, measured, number, probability
-from .text import data, escape, kind_of, tag
+from .text import data, escape, kind_of, short, tag
 
 
 def _measure(x: Likelihood) -> str:
@@ -47,7 +47,7 @@ def ledger(report: Report) -> str:
     lines = []
     for row, x in rows:
         sign, kind, _ = kind_of(x)
-        cells = tag("th", escape(row.name), scope="row", cls="name") + tag("td", escape(kind))
+        cells = tag("th", short(row.name), scope="row", cls="name") + tag("td", escape(kind))
         if x.mean is None:
             reason = escape(x.reason) or NONE
             lines.append(tag("tr", cells + tag("td", reason, colspan=wide - 2, cls="long empty"), data_row=row.name))
@@ -91,7 +91,7 @@ def differences(report: Report) -> str:
     for d in report.differences:
         sign, word = ("●", "claimed") if d.claimed else ("○", "not claimed")
         shown = measured(d.mean, d.low, d.high)
-        pair = f'{escape(d.a)} <span class="empty">minus</span> {escape(d.b)}'
+        pair = f'{short(d.a)} <span class="empty">minus</span> {short(d.b)}'
         interval = f"{data(d.low, shown.low, data_field='low')} to {data(d.high, shown.high, data_field='high')}"
         cells = (
             tag("th", pair, scope="row", cls="name")

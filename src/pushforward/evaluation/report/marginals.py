@@ -9,7 +9,7 @@ import numpy as np
 from .columns import Bins, Field, apart
 from .numbers import percent
 from .svg import Drawing
-from .text import escape, tag, width
+from .text import short, tag, width
 
 _WIDTH, _HEIGHT, _FOOT = 168.0, 74.0, 16.0
 _ROW = 13.0
@@ -28,12 +28,12 @@ def table(fields: Sequence[Field], data: np.ndarray, models: Sequence[tuple[str,
         worst = [max((apart(data[:, j], x[:, j], bins[j]) for _, x in models), default=0.0) for j in shown]
         shown = sorted(sorted(shown, key=lambda j: -worst[j])[:_MOST])
     head = tag("th", "column", scope="col") + "".join(
-        tag("th", escape(name), scope="col", cls="name") for name, _ in models
+        tag("th", short(name), scope="col", cls="name") for name, _ in models
     )
     lines = []
     for j in shown:
         cells = "".join(tag("td", _panel(bins[j], data[:, j], x[:, j], name)) for name, x in models)
-        lines.append(tag("tr", tag("th", escape(fields[j].name), scope="row", cls="name") + cells))
+        lines.append(tag("tr", tag("th", short(fields[j].name), scope="row", cls="name") + cells))
     caption = "Filled: samples of the model. Outline: held-out data. Heights are shares, on one scale a line."
     if len(fields) > len(shown):
         caption += f" The {len(shown)} of {len(fields):,} columns in which some model differs most."

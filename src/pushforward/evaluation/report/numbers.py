@@ -56,6 +56,8 @@ class Shown(NamedTuple):
     @property
     def interval(self) -> str:
         """ "± 0.045", "0.100 to 0.190", or "" without one."""
+        if "undefined" in (self.low, self.high):
+            return "interval undefined"
         return f"± {self.half}" if self.half else f"{self.low} to {self.high}" if self.low else ""
 
 
@@ -69,11 +71,12 @@ def measured(value: float | None, low: float | None = None, high: float | None =
     below, above = value - low, high - value
     half = max(abs(below), abs(above))
     if half == 0:
-        return Shown(*(number(v) for v in ends), half="0")
+        return Shown(number(value), number(low), number(high), "0")
     largest = max(abs(v) for v in ends)
     decimals = 1 - math.floor(math.log10(half))
     if largest >= 1e7 or decimals > 7:
-        digits = max(2, min(8, 2 + math.floor(math.log10(largest / half))))
+        digits = 2 + math.floor(math.log10(largest)) - math.floor(math.log10(half))
+        digits = max(2, min(12, digits))
         plain, width = [_power(v, digits, keep=True) for v in ends], _power(half, 2, keep=True)
     else:
         decimals = max(0, decimals)
@@ -81,7 +84,7 @@ def measured(value: float | None, low: float | None = None, high: float | None =
     # A perfect value has no sign, and "−0.00" would be one.
     plain = [v[1:] if v.startswith("−") and not v.strip("−0.,") else v for v in plain]
     even = below >= 0 and above >= 0 and abs(above - below) <= 0.05 * half
-    return Shown(*plain, half=width if even else "")
+    return Shown(plain[0], plain[1], plain[2], width if even else "")
 
 
 def probability(p: float | None) -> str:

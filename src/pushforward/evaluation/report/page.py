@@ -69,7 +69,12 @@ def _leaderboard(report: Report) -> str:
         "Each value is a mean over sets of samples and trainings, with its 95% interval where there are several. "
         "<b>✗ outside</b>: worse than real data are against themselves, beyond the floor's interval. "
         "<b>✓ inside</b>: no difference from real data is shown at this n. "
-        "Grey rows are calibrations, not models: what copies, independent columns, a Gaussian or noise would get. "
+    )
+    if any(row.kind == "calibration" for row in report.rows):
+        words += (
+            "Grey rows are calibrations, not models: what copies, independent columns, a Gaussian or noise would get. "
+        )
+    words += (
         "Likelihoods: no sign is exact, ≥ a lower bound (the truth is at least this), ≈ an estimate, ≳ an estimate of "
         "a lower bound; a bound that is lower than an exact value does not show a worse model."
     )
@@ -102,7 +107,10 @@ def _floors(report: Report) -> str:
 def _samples(report: Report) -> str:
     found, pairs = samples.section(report), samples.nearest(report)
     if pairs:
-        words = "Beside samples, the training examples nearest to them. A sample that equals its neighbour is a copy."
+        words = (
+            "The first samples of each model, and right beside (or below) each the training example nearest to it. A "
+            "sample that equals its neighbour is a copy."
+        )
         pairs = tag("h3", "Nearest training examples") + tag("p", words, cls="note") + pairs
     return found + pairs
 

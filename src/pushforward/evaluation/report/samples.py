@@ -14,7 +14,7 @@ from . import heatmaps, marginals
 from .columns import Field, fields_of, flat, worst_pairs
 from .numbers import number
 from .png import Shades, grid, shrunk
-from .text import escape, figure, named, tag
+from .text import escape, figure, named, short, tag
 
 _PAGE = 2_400_000
 """Bytes of pixels, before compression, that all grids of a page may have."""
@@ -56,7 +56,7 @@ def nearest(report: Report) -> str:
         return _nearest_images(pictures, pairs)
     if isinstance(space, Tokens):
         return "".join(_nearest_texts(space, name, a, b) for name, a, b in pairs)
-    return "".join(_nearest_rows(space, name, a, b) for name, a, b in pairs)
+    return tag("div", "".join(_nearest_rows(space, name, a, b) for name, a, b in pairs), cls="row")
 
 
 def _in_order(report: Report, found: dict[str, np.ndarray]) -> list[tuple[str, np.ndarray]]:
@@ -96,7 +96,7 @@ def _images(pictures: Pictures, models: Named) -> str:
 
 
 def _image_figure(
-    pictures: np.ndarray, columns: int, name: str, says: str, *, wide: float = 232.0, every: int = 0
+    pictures: np.ndarray, columns: int, name: str, says: str, *, wide: float = 240.0, every: int = 0
 ) -> str:
     address, width, height = grid(pictures, min(columns, len(pictures)), every)
     scale = max(1, int(wide // width))  # whole pixels stay square and sharp
@@ -118,7 +118,7 @@ def _nearest_images(pictures: Pictures, pairs: Sequence[tuple[str, np.ndarray, n
             continue
         both = shrunk(shades(np.stack([samples[:k], training[:k]], axis=1).reshape(2 * k, *samples.shape[1:])), factor)
         columns = 4 if k > 2 else 2 * k
-        says = f"{k} pairs: a sample, and right beside it the nearest training example"
+        says = f"{k} pairs: sample, nearest"
         figures.append(_image_figure(both, columns, name, says, every=2))
     return tag("div", "".join(figures), cls="row")
 
@@ -130,10 +130,11 @@ def _columns(space: Space, data: np.ndarray, models: Named) -> str:
     real = flat(data, space)
     drawn = [(name, flat(x, space)) for name, x in models]
     fields = fields_of(space, real.shape[1])
+    note = tag("p", "Shares of rows in cells of equal size, all on one colour scale and one range.", cls="note")
     if isinstance(space, Sphere) and space.names:
-        return _earth(space, fields, real, drawn)
+        return note + _earth(space, fields, real, drawn)
     if len(fields) == 2 and not isinstance(space, Table):
-        return heatmaps.maps(fields[0], fields[1], _pair(real, 0, 1), [(n, _pair(x, 0, 1)) for n, x in drawn])
+        return note + heatmaps.maps(fields[0], fields[1], _pair(real, 0, 1), [(n, _pair(x, 0, 1)) for n, x in drawn])
     found = tag("h3", "Columns") + marginals.table(fields, real, drawn)
     chosen = _candidates(fields, real, drawn)
     pairs = worst_pairs(real[:, chosen], [x[:, chosen] for _, x in drawn], [fields[j] for j in chosen])
@@ -145,7 +146,7 @@ def _columns(space: Space, data: np.ndarray, models: Named) -> str:
         a, b = chosen[i], chosen[j]
         if fields[b].categories and not fields[a].categories:
             a, b = b, a  # names need less room across
-        words = f"{escape(fields[a].name)} and {escape(fields[b].name)}"
+        words = f"{short(fields[a].name)} and {short(fields[b].name)}"
         found += tag("h4", words, cls="name")
         found += heatmaps.maps(fields[a], fields[b], _pair(real, a, b), [(n, _pair(x, a, b)) for n, x in drawn])
     return found
@@ -220,7 +221,7 @@ def _nearest_texts(space: Tokens, name: str, samples: np.ndarray, training: np.n
 def _nearest_rows(space: Space, name: str, samples: np.ndarray, training: np.ndarray) -> str:
     a, b = flat(samples[:4], space), flat(training[:4], space)
     fields = fields_of(space, a.shape[1])[:_NEAREST_COLUMNS]
-    head = tag("th", "row", scope="col") + "".join(tag("th", escape(f.name), scope="col", cls="name") for f in fields)
+    head = tag("th", "row", scope="col") + "".join(tag("th", short(f.name), scope="col", cls="name") for f in fields)
     lines = []
     for one, other in zip(a, b):
         for says, row in (("sample", one), ("nearest", other)):

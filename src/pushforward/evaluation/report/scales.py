@@ -71,7 +71,8 @@ def fitted(values: Iterable[float], start: float, end: float, *, unit: float = 0
         half = abs(low) * 0.5 or 0.5
         return Scale("linear", low - half, high + half, start, end)
     if low > 0 and high > _WIDE * low:
-        stretch = (high / low) ** margin
+        low = max(low, 1e-280)
+        stretch = math.exp(min(margin * (math.log(high) - math.log(low)), 10.0))
         return Scale("log", low / stretch, high * stretch, start, end)
     sizes = [abs(v) for v in kept if v != 0]
     threshold = max(unit, 1e-6 * max(sizes))
@@ -108,13 +109,18 @@ def linear_ticks(low: float, high: float, most: int = 5) -> list[tuple[float, st
 
 
 def _log_ticks(low: float, high: float, most: int) -> list[float]:
+    """Powers of ten; where fewer than three are inside also 2 and 5 times those, or 3 times."""
     a, b = math.log10(low), math.log10(high)
-    if b - a < 1.5:
-        values = [m * 10.0**k for k in range(math.floor(a), math.ceil(b) + 1) for m in (1, 2, 5)]
-        return [v for v in values if low <= v <= high]
     decades = range(math.ceil(a - 1e-9), math.floor(b + 1e-9) + 1)
-    every = max(1, math.ceil(len(decades) / most))
-    return [10.0**k for k in decades if k % every == 0] or [10.0 ** decades[0]]
+    if len(decades) >= 3:
+        every = math.ceil(len(decades) / most)
+        return [10.0**k for k in decades if k % every == 0]
+    around = range(math.floor(a), math.ceil(b) + 1)
+    for steps in ((1, 2, 5), (1, 3), (1,)):
+        values = [m * 10.0**k for k in around for m in steps if low <= m * 10.0**k <= high]
+        if len(values) <= most + 1:
+            break
+    return values if len(values) > 1 else [v for v, _ in linear_ticks(low, high, most) if v > 0]
 
 
 def _symlog_ticks(low: float, high: float, threshold: float, most: int) -> list[float]:
@@ -125,7 +131,7 @@ def _symlog_ticks(low: float, high: float, threshold: float, most: int) -> list[
             decades = range(first, math.floor(math.log10(end)) + 1)
             every = max(1, math.ceil(len(decades) / max(1, most // (2 if low < -threshold else 1))))
             sides += [sign * 10.0**k for k in reversed(decades) if (decades[-1] - k) % every == 0]
-    return sorted([*sides, 0.0] if low <= 0 <= high else sides)
+    return sorted(v for v in (*sides, 0.0) if low <= v <= high)
 
 
 def label(value: float) -> str:

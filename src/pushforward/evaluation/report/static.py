@@ -37,7 +37,7 @@ def figure(report: Report) -> Figure:
     tall = head + lines * (0.95 + 0.2 * max(1, len(rows)))
     made = Figure(figsize=(wide, tall), dpi=120, layout="constrained")
     layout: Any = made.get_layout_engine()
-    layout.set(rect=(0, 0, 1, 1 - head / tall))
+    layout.set(rect=(0, 0, 1, 1 - head / tall), h_pad=0.07)
     style: dict[str, Any] = {"family": families(), "parse_math": False, "va": "top"}
     made.text(
         0.15 / wide, 1 - 0.12 / tall, fitted(report.title, 72 * wide - 20, 12, True), weight="bold", size=12, **style

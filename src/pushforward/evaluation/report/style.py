@@ -28,20 +28,21 @@ nav ul{display:flex;flex-wrap:wrap;gap:.2rem 1rem;padding:0;list-style:none;max-
 .verdict li{margin:.25rem 0}
 .warnings{padding:.6rem 1rem .6rem 2.2rem;border:1px solid var(--bad);border-left-width:5px}
 .warning,.warnings b{color:var(--bad)}
-dl{display:grid;grid-template-columns:minmax(7rem,max-content) 1fr;gap:.15rem 1rem;font-size:.92rem}
+dl{display:grid;grid-template-columns:fit-content(14rem) minmax(6rem,1fr);gap:.15rem 1rem;font-size:.92rem}
 dt{color:var(--quiet)}dd{margin:0;overflow-wrap:anywhere}dd dl{margin:0}
 pre,code{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace;overflow-wrap:anywhere}
 .scroll{overflow-x:auto;margin:.6rem 0;max-width:100%}
-table{border-collapse:collapse;font-size:.9rem}
+table{border-collapse:separate;border-spacing:0;font-size:.9rem}
 caption{text-align:left;padding:.2rem 0}
 th,td{padding:.32rem .6rem;text-align:left;vertical-align:top;border-bottom:1px solid var(--line)}
 thead th{vertical-align:bottom;border-bottom:2px solid var(--quiet);max-width:11rem;min-width:4.6rem}
-.wide th,.wide td{padding:.32rem .45rem}thead th.name{min-width:6.4rem}
+.wide{font-size:.85rem}.wide th,.wide td{padding:.3rem .38rem}.wide small{font-size:.77rem}
+.wide thead th.name{min-width:5.3rem}
 thead small,tbody th small,td small{display:block}.words{min-width:9rem}
 tbody th{font-weight:600;min-width:8rem;max-width:13rem}
 .wide tbody th,.wide .corner,.plots tbody th{position:sticky;left:0;background:var(--back);z-index:1}
 .number{white-space:nowrap;font-variant-numeric:tabular-nums}
-.number small{white-space:nowrap}
+.number small{white-space:normal}
 .long{min-width:13rem;max-width:30rem;overflow-wrap:anywhere}
 .empty{color:var(--quiet)}
 .mark{font-weight:600}.mark.outside{color:var(--bad)}.mark.inside{color:var(--middle)}
@@ -86,16 +87,18 @@ tr.nearest th,tr.nearest td{border-bottom:2px solid var(--line)}tr.sample th,tr.
 .cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,25rem),1fr));gap:1rem;align-items:start}
 .card{background:var(--card);padding:.8rem 1rem;min-width:0}.card p{margin:.3rem 0;font-size:.92rem}
 .card h4 small{margin-left:.3rem}.card td small{display:inline;margin-left:.35rem}.card thead th{min-width:0}
-.card tbody th{min-width:0;max-width:11rem}.card .long{min-width:0}.card th,.card td{padding:.2rem .45rem}
+.card tbody th{min-width:5.5rem;max-width:11rem}.card .long{min-width:0}.card th,.card td{padding:.2rem .45rem}
 @media print{
 @page{size:A4 landscape;margin:11mm}
 :root{color-scheme:light;--back:#fff;--card:#f6f7f9;--text:#000;--quiet:#4a525c;--line:#c5cad1;--grid:#e3e6ea;
 --mark:#1c5fa8;--fill:#9cc0e4;--bad:#a83a00;--band:#cfe6d4;--middle:#2e6b3f}
 *{print-color-adjust:exact;-webkit-print-color-adjust:exact}
+html{font-size:11.5px}
 body{max-width:none;padding:0;font-size:9.5pt}
 nav,th button{display:none}
 .scroll{overflow:visible}
-h2,h3,h4,caption{break-after:avoid}
+h2,h3,h4,caption,.note{break-after:avoid}
+.row{gap:.6rem .6rem}
 figure,.card,tr,.verdict{break-inside:avoid}
 thead{display:table-header-group}
 table{width:100%;font-size:8pt}

@@ -37,10 +37,10 @@ class Drawing:
 
     def text(
         self, x: float, y: float, text: str, cls: str = "", *, at: str = "start", room: float | None = None,
-        turn: bool = False, size: float = 11.0,
+        turn: bool = False, tail: int = 0,
     ) -> None:  # fmt: skip
-        """`at`: "start", "middle" or "end" lies on x. In less room it is shortened, and the whole text is a tooltip."""
-        says = text if room is None else shortened(text, room, size)
+        """`at`: "start", "middle", "end" lies on x. `room`: in less, the text is shortened; the whole is a tooltip."""
+        says = text if room is None else shortened(text, room, tail=tail)
         attributes = {"class_": cls or None, "text_anchor": at if at != "start" else None}
         place = f'transform="translate({_n(x)} {_n(y)}) rotate(-90)"' if turn else f'x="{_n(x)}" y="{_n(y)}"'
         title = "" if says == text else f"<title>{escape(text)}</title>"
@@ -68,20 +68,20 @@ class Drawing:
     def x_axis(self, scale: Scale, y: float, *, ticks: int = 5, top: float | None = None, name: str = "") -> None:
         """A line with round numbers below; `top`: how far up faint lines go. Labels never touch."""
         self.line(scale.start, y, scale.end, y)
-        right = -1e9
-        for value, says in scale.ticks(ticks):
+        taken: list[tuple[float, float]] = []
+        for value, says in sorted(scale.ticks(ticks), key=lambda tick: tick[0] != 0):  # 0 has its label in any case
             x = scale(value)
             half = 3.3 * len(says)
             middle = min(max(x, scale.start - 16 + half), self.width - half)
             if top is not None:
                 self.line(x, y, x, top, "grid")
             self.line(x, y, x, y + 3)
-            if middle - half > right + 4:
+            if all(middle - half > end + 4 or middle + half < start - 4 for start, end in taken):
                 self.text(middle, y + 14, says, "tick", at="middle")
-                right = middle + half
+                taken.append((middle - half, middle + half))
         if name:
             middle = (scale.start + scale.end) / 2
-            self.text(middle, y + 28, name, "name", at="middle", room=scale.end - scale.start)
+            self.text(middle, y + 28, name, "name", at="middle", room=2 * min(middle, self.width - middle))
 
     def y_axis(self, scale: Scale, x: float, *, ticks: int = 4, right: float | None = None, name: str = "") -> None:
         """A line with round numbers to its left; `scale` goes from bottom to top."""

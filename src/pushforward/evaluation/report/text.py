@@ -72,9 +72,16 @@ def figure(picture: str, width: float, caption: str, *, above: bool = False, cls
     return tag("figure", "".join(reversed(parts) if above else parts), cls=cls, style=f"width:{math.ceil(width)}px")
 
 
+def short(name: str, most: int = 56) -> str:
+    """A name of the user's; the middle of a very long one is left out, and the whole is a tooltip."""
+    if len(name) <= most:
+        return escape(name)
+    return tag("span", escape(f"{name[: most - 20]}…{name[-16:]}"), title=name)
+
+
 def named(name: str, note: str = "") -> str:
     """A caption: a name of the user's, and a note."""
-    return f'<b class="name">{escape(name)}</b>' + (f" <small>{escape(note)}</small>" if note else "")
+    return f'<b class="name">{short(name)}</b>' + (f" <small>{escape(note)}</small>" if note else "")
 
 
 def mark(value: Value) -> str:
@@ -115,22 +122,27 @@ def kind_of(likelihood: Likelihood) -> tuple[str, str, int]:
     return KINDS.get(likelihood.kind, ("? ", likelihood.kind, 3))
 
 
-def shortened(text: str, room: float, size: float = 11.0) -> str:
-    """Text that fits into `room` pixels, an ellipsis for its end; widths are those of a wide sans-serif font."""
+def shortened(text: str, room: float, size: float = 11.0, tail: int = 0) -> str:
+    """Text that fits into `room` pixels, an ellipsis for what is before its last `tail` letters.
+
+    Widths are those of a wide sans-serif font.
+    """
     text = " ".join(str(text).split())
     if width(text, size) <= room:
         return text
-    room -= width("…", size)
+    end = "…" + (text[-tail:] if tail else "")
+    room -= width(end, size)
     kept = ""
     for letter in text:
         if (room := room - width(letter, size)) < 0:
             break
         kept += letter
-    return kept.rstrip() + "…"
+    return kept.rstrip() + end
 
 
 _NARROW = frozenset("iljtfrI.,:;'|!()[]/ -")
-_WIDE = frozenset("mwMW@%—…ABCDEGHNOQRUVXYZ&")
+_WIDE = frozenset("ABCDEGHKNOQRSUVXYZw&")
+_WIDEST = frozenset("mMW@%—…")
 
 
 def width(text: str, size: float = 11.0) -> float:
@@ -141,8 +153,10 @@ def width(text: str, size: float = 11.0) -> float:
     for letter in text:
         if letter in _NARROW:
             units += 0.42
+        elif letter in _WIDEST:
+            units += 1.0
         elif letter in _WIDE:
-            units += 0.85
+            units += 0.8
         elif letter < "\u0250":
             units += 0.61
         else:
