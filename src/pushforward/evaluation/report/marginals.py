@@ -32,7 +32,9 @@ def table(fields: Sequence[Field], data: np.ndarray, models: Sequence[tuple[str,
     )
     lines = []
     for j in shown:
-        cells = "".join(tag("td", _panel(bins[j], data[:, j], x[:, j], name)) for name, x in models)
+        cells = "".join(
+            tag("td", panel) for panel in _line(bins[j], data[:, j], [(name, x[:, j]) for name, x in models])
+        )
         lines.append(tag("tr", tag("th", short(fields[j].name), scope="row", cls="name") + cells))
     caption = "Filled: samples of the model. Outline: held-out data. Heights are shares, on one scale a line."
     if len(fields) > len(shown):
@@ -41,31 +43,39 @@ def table(fields: Sequence[Field], data: np.ndarray, models: Sequence[tuple[str,
     return tag("div", tag("table", inner, cls="plots"), cls="scroll", tabindex="0")
 
 
-def _panel(bins: Bins, data: np.ndarray, x: np.ndarray, name: str) -> str:
+def _line(bins: Bins, data: np.ndarray, models: Sequence[tuple[str, np.ndarray]]) -> list[str]:
+    """The plots of one column, all with the same height for the same share."""
     real, real_beyond, real_gone = bins.shares(data)
-    own, beyond, gone = bins.shares(x)
+    found = [bins.shares(x) for _, x in models]
+    highest = float(real.max(initial=0.0)) or 1.0
+    # A model that puts everything into one bar is cut off at four times the data's highest, which must be seen too.
+    top = min(max([highest, *(float(own.max(initial=0.0)) for own, _, _ in found)]), 4 * highest)
     notes = []
-    if max(gone, real_gone) > 0:
-        notes.append(f"missing {percent(gone)} (data {percent(real_gone)})")
-    if beyond > max(0.005, 2 * real_beyond):
-        notes.append(f"beyond {percent(beyond)}")
-    words = f"{bins.field.name}, {name}: total variation {apart(data, x, bins):.2f} from the data over these bars."
-    if bins.edges is None:
-        return _bars(bins, real, own, "; ".join(notes), words)
-    return _histogram(bins, real, own, "; ".join(notes), words)
+    for own, beyond, gone in found:
+        words = [f"missing {percent(gone)} (data {percent(real_gone)})"] if max(gone, real_gone) > 0 else []
+        words += [f"beyond {percent(beyond)}"] if beyond > max(0.005, 2 * real_beyond) else []
+        words += [f"up to {percent(float(own.max()))}"] if own.max(initial=0.0) > top else []
+        notes.append("; ".join(words))
+    head = 13.0 if any(notes) else 4.0
+    draw = _bars if bins.edges is None else _histogram
+    panels = []
+    for (name, x), (own, _, _), note in zip(models, found, notes):
+        words = f"{bins.field.name}, {name}: total variation {apart(data, x, bins):.2f} from the data over these bars."
+        drawing = draw(bins, real / top, np.minimum(own / top, 1.0), head, words)
+        drawing.text(_WIDTH - 4, 9, note, "note", at="end", room=_WIDTH - 8)
+        panels.append(drawing.done("small"))
+    return panels
 
 
-def _histogram(bins: Bins, real: np.ndarray, own: np.ndarray, note: str, words: str) -> str:
+def _histogram(bins: Bins, real: np.ndarray, own: np.ndarray, roof: float, words: str) -> Drawing:
     drawing = Drawing(_WIDTH, _HEIGHT + _FOOT, words)
-    left, right, roof, floor = 4.0, _WIDTH - 4.0, 13.0 if note else 4.0, _HEIGHT
-    # A model that puts everything into one bar is cut off at four times the data's tallest: theirs must be seen.
-    top = max(1e-12, min(float(max(own.max(initial=0), real.max(initial=0))), 4 * float(real.max(initial=0)) or 1.0))
+    left, right, floor = 4.0, _WIDTH - 4.0, _HEIGHT
     each = (right - left) / len(real)
 
-    def outline(shares: np.ndarray) -> list[tuple[float, float]]:
+    def outline(heights: np.ndarray) -> list[tuple[float, float]]:
         points = [(left, floor)]
-        for k, share in enumerate(shares):
-            y = floor - (floor - roof) * min(1.0, share / top)
+        for k, height in enumerate(heights):
+            y = floor - (floor - roof) * float(height)
             points += [(left + k * each, y), (left + (k + 1) * each, y)]
         return [*points, (right, floor)]
 
@@ -81,22 +91,18 @@ def _histogram(bins: Bins, real: np.ndarray, own: np.ndarray, note: str, words: 
         if middle - half > end + 4:
             drawing.text(middle, floor + 14, says, "tick", at="middle")
             end = middle + half
-    drawing.text(right, 9, note, "note", at="end", room=right - left)
-    return drawing.done("small")
+    return drawing
 
 
-def _bars(bins: Bins, real: np.ndarray, own: np.ndarray, note: str, words: str) -> str:
-    head = 13.0 if note else 2.0
+def _bars(bins: Bins, real: np.ndarray, own: np.ndarray, head: float, words: str) -> Drawing:
     drawing = Drawing(_WIDTH, head + _ROW * len(real) + 3.0, words)
     names = 72.0
     left, right = names + 4.0, _WIDTH - 4.0
-    top = max(1e-12, float(max(own.max(initial=0), real.max(initial=0))))
     for k, label in enumerate(bins.labels):
         y = head + k * _ROW
         drawing.text(names, y + 10, label, "tick", at="end", room=names)
-        drawing.box(left, y + 2, left + (right - left) * own[k] / top, y + _ROW - 2, "fill")
-        x = left + (right - left) * real[k] / top
+        drawing.box(left, y + 2, left + (right - left) * own[k], y + _ROW - 2, "fill")
+        x = left + (right - left) * real[k]
         drawing.path([(left, y + 1), (x, y + 1), (x, y + _ROW - 1), (left, y + _ROW - 1)], "outline")
     drawing.line(left, head, left, head + _ROW * len(real))
-    drawing.text(right, 9, note, "note", at="end", room=_WIDTH - 8)
-    return drawing.done("small")
+    return drawing
