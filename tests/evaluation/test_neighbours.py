@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pushforward.errors import InputError
-from pushforward.evaluation.distances import exact, exact_pairs, squared
+from pushforward.evaluation.distances import exact, exact_pairs, squared, squared_error
 from pushforward.evaluation.neighbours import Neighbours, nearest, neighbour_statistics
 
 G = torch.Generator().manual_seed(7)
@@ -139,7 +139,7 @@ def test_near_copies_far_from_the_origin_keep_their_distance() -> None:
 
 def test_bounds_hold_and_pairs_have_the_bits_of_matrices() -> None:
     a, b = normal(60, 33) * 10, normal(50, 33)
-    value, bound = squared(a, b)
+    value, bound = squared(a, b), squared_error(a, b)
     error = (value - exact(a, b) ** 2).abs()
     assert bool((error <= bound).all()) and float(bound.max()) < 1e-9
     i, j = torch.randint(0, 60, (200,)), torch.randint(0, 50, (200,))

@@ -32,14 +32,17 @@ def centre(a: Tensor, b: Tensor) -> Tensor:
     return torch.cat([a[:500], b[:500]]).median(dim=0).values
 
 
-def squared(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    r"""Squared distances (n, m) by the expansion, and bounds (n, m) on their errors, for rows that were centred.
+def squared(a: Tensor, b: Tensor) -> Tensor:
+    """Squared distances (n, m) by the expansion, for rows that were centred; `squared_error` bounds their errors."""
+    return torch.addmm((a**2).sum(1)[:, None] + (b**2).sum(1)[None], a, b.T, alpha=-2.0)
+
+
+def squared_error(a: Tensor, b: Tensor) -> Tensor:
+    r"""Bounds (n, m) on the errors of `squared`.
 
     A dot product of d terms in floating point is off by at most :math:`d \epsilon \sum |a_i b_i|` (Higham 2002,
     section 3.1), so that the sum of the three is off by at most :math:`(d + 4) \epsilon (|a| + |b|)^2`; twice that is
     given.
     """
-    a2, b2 = (a**2).sum(1)[:, None], (b**2).sum(1)[None]
-    value = torch.addmm(a2 + b2, a, b.T, alpha=-2.0)
-    bound = 2 * (a.shape[1] + 4) * torch.finfo(a.dtype).eps * (a2.sqrt() + b2.sqrt()) ** 2
-    return value, bound
+    reach = a.norm(dim=1)[:, None] + b.norm(dim=1)[None]
+    return reach.square_().mul_(2 * (a.shape[1] + 4) * torch.finfo(a.dtype).eps)

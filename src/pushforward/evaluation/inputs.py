@@ -10,8 +10,8 @@ from torch import Tensor
 
 from ..errors import InputError
 
-BLOCK = 2**22
-"""How many numbers a block of a pairwise matrix holds: 32 MiB in float64."""
+BLOCK = 2**21
+"""How many numbers a block of a pairwise matrix holds: 16 MiB in float64."""
 
 
 def rows(x: Any, name: str, *, at_least: int = 1, missing: bool = False) -> Tensor:

@@ -32,7 +32,7 @@ def kernel_distance(
     r"""Unbiased MMD^2 of features x (n, d), y (m, d) under :math:`(\gamma \langle x, y \rangle + c_0)^{degree}`.
 
     Args:
-        gamma: 1/d by default. chunk: rows at a time; by default what fits 32 MiB.
+        gamma: 1/d by default. chunk: rows at a time; by default what fits 16 MiB.
 
     Raises:
         InputError: fewer than two rows of either, values that are not finite, different features.
@@ -78,7 +78,7 @@ def mmd_squared(
         bandwidth: h; by default `median_bandwidth(x, y)`. Values are comparable at the same h only: give the one of
             the real data when samplers are to be compared.
         unbiased: without the diagonals (mean 0 for equal distributions), or with them (never negative).
-        chunk: rows at a time; by default what fits 32 MiB.
+        chunk: rows at a time; by default what fits 16 MiB.
 
     Raises:
         InputError: fewer than two rows of either, values that are not finite, different columns, h not above 0.
@@ -120,7 +120,7 @@ def gaussian_kernel(bandwidth: float) -> Kernel:
     """
     if not (math.isfinite(bandwidth) and bandwidth > 0):
         raise InputError(f"bandwidth is {bandwidth}.", "A number above 0, in the units of the data.")
-    return lambda a, b: torch.exp(squared(a, b)[0].clamp_min(0) / (-2 * bandwidth**2))
+    return lambda a, b: squared(a, b).clamp_min_(0).div_(-2 * bandwidth**2).exp_()
 
 
 def _polynomial(d: int, degree: int, gamma: float | None, coef0: float) -> Kernel:

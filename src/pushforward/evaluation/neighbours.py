@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from .distances import centre, exact, exact_pairs, squared
+from .distances import centre, exact, exact_pairs, squared, squared_error
 from .inputs import blocks, pair
 
 _SPARE = 8
@@ -41,7 +41,7 @@ def neighbour_statistics(real: Any, fake: Any, k: int = 5, *, chunk: int | None 
     """Precision, recall, density and coverage of `fake` (m, d) against `real` (n, d), by k neighbours.
 
     Args:
-        chunk: real rows at a time; by default what fits 32 MiB.
+        chunk: real rows at a time; by default what fits 16 MiB.
 
     Raises:
         InputError: k is not from 1 to the smaller sample less one; values that are not finite; different columns.
@@ -58,7 +58,7 @@ def neighbour_statistics(real: Any, fake: Any, k: int = 5, *, chunk: int | None 
     balls = torch.zeros(len(f), dtype=torch.long, device=r.device)  # real ones that each sampled point lies in
     covered = recalled = 0
     for s in blocks(len(r), len(f), chunk):
-        value, bound = squared(r0[s], f0)
+        value, bound = squared(r0[s], f0), squared_error(r0[s], f0)
         inside = _inside(value, bound, real_radius[s, None], r[s], f)
         balls += inside.sum(0)
         covered += int(inside.any(1).sum())
@@ -80,7 +80,7 @@ def nearest(
 
     Args:
         exclude_self: queries are the points, and row i is no neighbour of row i (a copy of it elsewhere is).
-        chunk: queries at a time; by default what fits 32 MiB.
+        chunk: queries at a time; by default what fits 16 MiB.
 
     Raises:
         InputError: k is not from 1 to the number of points (less one with `exclude_self`); `exclude_self` with sets of
@@ -104,12 +104,11 @@ def _nearest_block(
     q: Tensor, p: Tensor, q0: Tensor, p0: Tensor, s: slice, k: int, exclude_self: bool
 ) -> tuple[Tensor, Tensor]:
     """Candidates by fast distances, ranked by exact ones; whole rows where the candidates may not be all."""
-    value, bound = squared(q0[s], p0)
+    lower = squared(q0[s], p0).sub_(squared_error(q0[s], p0))
     own = torch.arange(s.start, s.stop, device=q.device)
     if exclude_self:
-        value[torch.arange(len(own), device=q.device), own] = torch.inf
+        lower[torch.arange(len(own), device=q.device), own] = torch.inf
     take = min(k + _SPARE, len(p) - exclude_self)
-    lower = value.sub_(bound)
     kept, index = lower.topk(take, dim=1, largest=False)
     index = index.sort(dim=1).values
     row = own.repeat_interleave(take)

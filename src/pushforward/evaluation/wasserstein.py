@@ -50,7 +50,7 @@ def sliced_wasserstein(
 
     Args:
         projections: how many directions, drawn uniformly from the sphere by `seed`.
-        directions: (k, d), to be used as they are instead. chunk: directions at a time; by default what fits 32 MiB.
+        directions: (k, d), to be used as they are instead. chunk: directions at a time; by default what fits 16 MiB.
 
     Raises:
         InputError: p below 1, no directions, values that are not finite, different columns.

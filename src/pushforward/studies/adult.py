@@ -16,12 +16,12 @@ NEEDS = "adult.csv, the census income table (UCI Adult, rows without missing cel
 def measure(model: Any, data: Any, entry: Entry, seed: int) -> Mapping[str, float]:
     """Of one fitted model: how well trees tell its samples from held-out rows, missing cells, held-out likelihood."""
     from ..errors import DensityUnavailable
-    from ..evaluation.two_sample import c2st
+    from ..evaluation.two_sample import c2st, categorical_columns
 
     real = data.test.all()[0].numpy()[:ROWS]
     drawn = model.sample(ROWS, seed=seed, **entry.sampling).numpy()
     data.space.check(drawn)
-    values = {"c2st": c2st(real, drawn, data.space), "missing": _missing(drawn)}
+    values = {"c2st": c2st(real, drawn, categorical=categorical_columns(data.space)).auc, "missing": _missing(drawn)}
     with contextlib.suppress(DensityUnavailable):  # a GAN has none, and the table leaves the place empty
         values["log_prob"] = model.log_prob(data.test.all()[0][:SCORED], seed=seed).mean()
     return values
@@ -29,16 +29,20 @@ def measure(model: Any, data: Any, entry: Entry, seed: int) -> Mapping[str, floa
 
 def reference(data: Any) -> Mapping[str, Mapping[str, float]]:
     """The floor (training rows again) and the ceiling (columns drawn independently)."""
-    from ..evaluation.two_sample import c2st, independent_columns, resampled_rows
+    from ..evaluation.two_sample import c2st, categorical_columns, independent_columns, resampled_rows
 
     real, train = data.test.all()[0].numpy()[:ROWS], data.train.all()[0].numpy()
     copies, mixed = resampled_rows(train, ROWS), independent_columns(train, ROWS)
+    categorical = categorical_columns(data.space)
     return {
         f"training rows again (copycat, n = {ROWS:,})": {
-            "c2st": c2st(real, copies, data.space),
+            "c2st": c2st(real, copies, categorical=categorical).auc,
             "missing": _missing(copies),
         },
-        "each column drawn by itself": {"c2st": c2st(real, mixed, data.space), "missing": _missing(mixed)},
+        "each column drawn by itself": {
+            "c2st": c2st(real, mixed, categorical=categorical).auc,
+            "missing": _missing(mixed),
+        },
     }
 
 
