@@ -29,7 +29,7 @@ WIDTH = 64
 
 BATCH = 128
 MOST_STEPS, FEWEST_STEPS = 700, 150
-_EPOCHS = 40
+_EPOCHS = 25
 _BUDGET = 10**9
 """Multiplications of the forward passes of one example in each batch: some 40 seconds of one slow core in all."""
 
@@ -135,7 +135,7 @@ def _train(
 
 
 def steps(rows: int, batch: int, operations: int) -> int:
-    """Steps of training: at most 40 epochs, at most 900, fewer for networks whose steps cost more."""
+    """Steps of training: at most 25 epochs, at most 900, fewer for networks whose steps cost more."""
     affordable = _BUDGET // max(1, operations)
     return max(FEWEST_STEPS, min(MOST_STEPS, _EPOCHS * rows // batch, affordable))
 
@@ -155,10 +155,10 @@ def _accuracy(
 def _reduced(data: Data, made: Map, k: int) -> Map:
     rows = training_rows(data)
     x = in_blocks(made.apply, rows, made.dimension, made.block)
+    if bool((x == x[0]).all()):
+        raise InputError("features 'classifier': it answers the same for all training rows.", "Use other features.")
     mean = x.mean(0)
     components = principal(x - mean, k)
-    if len(components) == 0:
-        raise InputError("features 'classifier': it answers the same for all training rows.", "Use other features.")
     return Map(
         len(components),
         f"the first {len(components)} principal components of {made.about}",

@@ -17,7 +17,7 @@ from ...data.images.augment import Augmented
 from ...dataset import Dataset
 from ...noise import Noise
 from ...spaces import Pixels, Real, Space
-from .base import Features
+from .base import NOT_HASHED, Features
 
 ROWS = 10_000
 """At most so many training rows give the statistics of a feature space."""
@@ -127,7 +127,7 @@ def as_features(
         assert probabilities is not None
         return in_blocks(probabilities, checked(space, x), classes, made.block)
 
-    about = f"{made.about}, {made.hash[:8]}"
+    about = f"{made.about}, {NOT_HASHED if made.hash.startswith(NOT_HASHED) else made.hash[:8]}"
     return Features(id, made.dimension, about, made.hash, transform, None if probabilities is None else classify)
 
 

@@ -59,11 +59,11 @@ def pca(data: Data, base: Map, wanted: int) -> Map:
     """
     rows = training_rows(data, row_limit(base.dimension))
     x = torch.cat([base.apply(part).double() for part in rows.split(base.block)])
+    if bool((x == x[0]).all()):
+        raise InputError("all training rows are the same: they have no principal components.", "Give data that vary.")
     mean = x.mean(0)
     components = principal(x - mean, wanted)
     k = len(components)
-    if k == 0:
-        raise InputError("all training rows are the same: they have no principal components.", "Give data that vary.")
     about = f"the first {k} principal component{'s' * (k > 1)} of {base.about}, by {len(rows):,} training rows"
     return Map(
         k,
