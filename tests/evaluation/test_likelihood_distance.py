@@ -118,6 +118,12 @@ def test_faults_of_fidelity_and_coverage_raise_the_value() -> None:
     assert feature_likelihood_distance(noisy, train, test).value > perfect + 2
 
 
+def test_it_rewards_samples_that_are_a_little_too_narrow() -> None:
+    """Why a value below the floor is no merit: each sample is widened, so narrow ones make the better mixture."""
+    perfect = feature_likelihood_distance(PERFECT, TRAIN, TEST).value
+    assert feature_likelihood_distance(0.8 * PERFECT, TRAIN, TEST).value < perfect - 1
+
+
 def test_the_floor_is_that_of_real_rows() -> None:
     train = normal(1000, 6, 20)
     floor = real_baseline(train, TEST, 500)

@@ -129,6 +129,12 @@ def test_training_examples_alone_tell_what_to_expect(d: int) -> None:
     assert error < 0.01
 
 
+def test_in_many_dimensions_the_limit_is_far() -> None:
+    """What the docstring and the page say of 2,000 points of a Gaussian."""
+    assert expected_authenticity(normal(2000, 6, 4)) == pytest.approx(0.53, abs=0.04)
+    assert expected_authenticity(normal(2000, 64, 4)) == pytest.approx(0.82, abs=0.05)
+
+
 def test_expected_authenticity_leaves_each_example_out() -> None:
     train = normal(60, 3, 9)
     one_by_one = [
