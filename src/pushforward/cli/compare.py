@@ -46,8 +46,8 @@ def compare(
         int, typer.Option(min=1, metavar="N", help="Fits at a time; above 1, times are the processor's.")
     ] = 1,
     n: N = None,
-    sets: Sets = 5,
-    points: Points = 500,
+    sets: Sets = None,
+    points: Points = None,
     features: Features = None,
     feature_file: FeatureFile = None,
     metrics: Metrics = None,

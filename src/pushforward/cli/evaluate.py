@@ -17,10 +17,16 @@ if TYPE_CHECKING:
 
 N = Annotated[
     Optional[int],  # noqa: UP045
-    typer.Option("-n", "--n", min=1, metavar="N", help="Samples of a set.  [default: 2,000 or the held-out rows]"),
+    typer.Option("-n", "--n", min=1, metavar="N", help="Samples of a set.  [default: 2,000; pictures: 500]"),
 ]
-Sets = Annotated[int, typer.Option(min=1, metavar="K", help="Disjoint sample sets, whose spread gives intervals.")]
-Points = Annotated[int, typer.Option(min=1, metavar="N", help="Held-out rows whose likelihood is taken.")]
+Sets = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option(min=1, metavar="K", help="Disjoint sample sets, whose spread gives intervals.  [default: 5 or 3]"),
+]
+Points = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option(min=1, metavar="N", help="Held-out rows whose likelihood is taken.  [default: 500; pictures: 100]"),
+]
 Features = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(metavar="NAME,...", help="standardized, encoded, pca64, random, classifier, ngrams, onnx, inception."),
@@ -43,8 +49,8 @@ def evaluate(
         typer.Argument(metavar="DATA", help="Other data of the same kind.  [default: the run's own held-out rows]"),
     ] = None,
     n: N = None,
-    sets: Sets = 5,
-    points: Points = 500,
+    sets: Sets = None,
+    points: Points = None,
     features: Features = None,
     feature_file: FeatureFile = None,
     metrics: Metrics = None,

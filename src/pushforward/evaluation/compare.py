@@ -12,7 +12,7 @@ from .. import __version__
 from ..errors import InputError, PushforwardError
 from ..registry import recipe_names
 from .contest import Entry, Match, entries, sensible
-from .evaluate import POINTS, add_run, assemble
+from .evaluate import add_run, assemble
 from .results import Report
 from .suite import Suite
 from .trained import Scored, score_model
@@ -36,9 +36,9 @@ def compare(
     overwrite: bool = False,
     jobs: int = 1,
     n: int | None = None,
-    sets: int = 5,
+    sets: int | None = None,
     seed: int = 0,
-    points: int = POINTS,
+    points: int | None = None,
     features: Sequence[str] | None = None,
     file: Any = None,
     metrics: Sequence[str] | None = None,
@@ -100,8 +100,9 @@ def compare(
     trained, failed = _trainings(found, loaded, plan, folder, jobs, device, log)
     # Made after the fits: a classifier or 50,000 distances in memory would count as a model's.
     asked = dict(plan["scoring"])
-    points = asked.pop("points")
+    asked_points = asked.pop("points")
     suite = Suite(loaded, **asked, log=log)
+    points = suite.points(asked_points)
     scored: dict[str, list[Scored]] = {}
     for entry in found:
         results = []
@@ -321,8 +322,9 @@ def _of_runs(
     if folder is not None and (folder / "report.html").exists() and not overwrite:
         raise InputError(f"{folder} holds a report already.", "Replace it: --overwrite. Or choose another --out.")
     asked = dict(scoring)
-    points = asked.pop("points")
+    asked_points = asked.pop("points")
     suite = Suite(loaded, **asked, log=log)
+    points = suite.points(asked_points)
     scored: dict[str, list[Scored]] = {}
     where: dict[str, list[str]] = {}
     for name, members in _grouped(opened).items():

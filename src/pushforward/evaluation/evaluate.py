@@ -20,18 +20,15 @@ from .suite import Suite
 from .trained import Scored, pooled, score_model, score_samples, shown
 from .verdict import verdict
 
-POINTS = 500
-"""Held-out points whose likelihood is taken."""
-
 
 def evaluate(
     model: Any,
     data: Any = None,
     *,
     n: int | None = None,
-    sets: int = 5,
+    sets: int | None = None,
     seed: int = 0,
-    points: int = POINTS,
+    points: int | None = None,
     features: Sequence[str] | None = None,
     file: Any = None,
     user: Callable[[Any], Any] | None = None,
@@ -50,9 +47,10 @@ def evaluate(
     Args:
         model: a run (its folder, or opened), a model, or samples (sets * n, *shape) of any sampler.
         data: what `pf.load` gives or takes; None: the run's own.
-        n: rows of a sample set, and as many real ones; default 2,000 or as many as are held out.
-        sets: disjoint sample sets, whose spread gives the intervals.
-        seed: of samples and of every random choice. points: held-out rows whose likelihood is taken.
+        n: rows of a sample set, and as many real ones; default 2,000 (pictures: 500) or as many as are held out.
+        sets: disjoint sample sets, whose spread gives the intervals; default 5 (pictures: 3).
+        seed: of samples and of every random choice.
+        points: held-out rows whose likelihood is taken; default 500 (pictures: 100).
         features: names of feature spaces: "standardized", "encoded", "pca64", "random", "classifier", "onnx",
             "inception". file: the network of the last two. user: a function from data to (n, d) features.
         metrics: keys or labels, to compute these alone.
@@ -66,6 +64,7 @@ def evaluate(
     begun = time.time()
     run, opened, data = _subject(model, data)
     suite = Suite(data, n=n, sets=sets, seed=seed, features=features, file=file, user=user, metrics=metrics, log=log)
+    points = suite.points(points)
     if opened is None:
         name, scored = "samples", score_samples(suite, model)
     else:

@@ -11,13 +11,16 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError, PushforwardError, did_you_mean
+from ..spaces import Pixels
 from .features import Features, default_features, make_features
 from .floor import combine, floor_of, is_outside, known_floor
 from .judges import Examples, Judge, Trial, as_tensor, judges_for
 from .results import Floor, MetricInfo, Value
 
-ROWS = 2_000
-"""Samples of a set, where there are as many held-out rows."""
+ROWS, SETS, POINTS = 2_000, 5, 500
+"""Samples of a set (where there are as many held-out rows), sets, and held-out points whose likelihood is taken."""
+PICTURE_ROWS, PICTURE_SETS, PICTURE_POINTS = 500, 3, 100
+"""The same for pictures, of which some models draw a few in a second."""
 LEAST = 20
 NEAR = 10_000
 """Training rows that near copies are sought among, at most (exact ones among all)."""
@@ -30,8 +33,8 @@ class Suite:
     """Everything that scoring needs, made once for all models.
 
     Args:
-        data: a `pushforward.Data`. n: rows of a set; default 2,000 or as many as are held out.
-        sets: disjoint sample sets of each model. seed: of every random choice here.
+        data: a `pushforward.Data`. n: rows of a set; default 2,000 (pictures: 500) or as many as are held out.
+        sets: disjoint sample sets of each model, 5 (pictures: 3). seed: of every random choice here.
         features: names of feature spaces (see `features.make_features`), the first being the main one; None: those that
             suit the data. file: for "onnx" and "inception". user: a callable, as the main feature space.
         metrics: keys or labels to compute; None: all that apply.
@@ -45,7 +48,7 @@ class Suite:
         data: Any,
         *,
         n: int | None = None,
-        sets: int = 5,
+        sets: int | None = None,
         seed: int = 0,
         features: Sequence[str] | None = None,
         file: Any = None,
@@ -53,6 +56,8 @@ class Suite:
         metrics: Sequence[str] | None = None,
         log: Callable[[str], None] = lambda text: None,
     ):
+        self.pictures = isinstance(data.space, Pixels)
+        sets = (PICTURE_SETS if self.pictures else SETS) if sets is None else sets
         self.data, self.seed, self.sets, self.log = data, seed, sets, log
         self.warnings: list[str] = []
         train = plain_rows(data.train)
@@ -85,7 +90,7 @@ class Suite:
                 f"At least {LEAST} and {2 * LEAST} are needed: give more data, or a larger test part.",
             )
         if n is None:
-            n = min(ROWS, most)
+            n = min(PICTURE_ROWS if self.pictures else ROWS, most)
         elif n < LEAST:
             raise InputError(f"n is {n}.", f"Comparing sets of fewer than {LEAST} rows says nothing.")
         elif n > most:
@@ -118,6 +123,10 @@ class Suite:
                 raise InputError(f"unknown metric {name!r}.", did_you_mean(name, list(known)))
             wanted.add(key)
         return [judge for judge in judges if any(info.key in wanted for info in judge.infos)]
+
+    def points(self, asked: int | None) -> int:
+        """Held-out points whose likelihood is taken, at most."""
+        return asked if asked is not None else PICTURE_POINTS if self.pictures else POINTS
 
     def train_features(self, name: str) -> Tensor:
         """Features of all training rows, computed at the first call: for the nearest one of a sample."""
