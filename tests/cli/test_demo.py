@@ -1,39 +1,49 @@
-"""`demo`: a table and pictures, even when one model fails."""
+"""`demo`: pictures and a report, even when one model fails."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pushforward.cli import demo
+from pushforward.errors import TrainingFailed
+from pushforward.evaluation import compare
 
 from .conftest import Cli
 
 MODELS = ("vae", "gan")
 
 
-def test_a_table_and_pictures(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_report_and_pictures(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "MODELS", MODELS)
     result = cli("demo", "--quick", "--json")
     assert result.code == 0, result.err
     rows = {row["model"]: row for row in result.json["models"]}
-    assert rows["vae"]["kind"] == "lower bound" and rows["gan"]["kind"] == "no density"
-    assert rows["vae"]["scored"] == demo.QUICK.scored
-    assert rows["vae"]["bits_per_dimension"] == pytest.approx(-rows["vae"]["nats"] / 64 / 0.6931471805599453, rel=1e-5)
-    assert all(row["samples_per_second"] > 0 for row in rows.values())
-    expected = {"digits.png", "ring.png", *(f"{data}-{m}.png" for data in ("digits", "ring") for m in MODELS)}
-    assert {p.name for p in Path("demo").glob("*.png")} == expected
-    assert result.json["next"].startswith("pushforward fit")
+    assert rows["vae"]["likelihood"]["kind"] == "lower bound" and rows["gan"]["likelihood"]["kind"] == "unavailable"
+    assert rows["vae"]["likelihood"]["n"] == demo.QUICK.points
+    assert all(row["cost"]["seconds_per_1000"] > 0 for row in rows.values())
+    assert {p.name for p in Path("demo").glob("*.png")} == {"ring.png", *(f"ring-{m}.png" for m in MODELS)}
+    assert Path(result.json["report"]).read_text(encoding="utf-8").lower().startswith("<!doctype html>")
+    assert result.json["verdict"] and result.json["next"].startswith("pushforward compare")
 
 
 def test_one_failure_does_not_hide_the_others(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo, "MODELS", ("no-such-model", "vae"))
+    fit_one = compare.fit_one
+
+    def fit(entry: Any, *args: Any) -> Any:
+        if entry.name == "gan":
+            raise TrainingFailed("it diverged.", "Lower the rate.")
+        return fit_one(entry, *args)
+
+    monkeypatch.setattr(demo, "MODELS", MODELS)
+    monkeypatch.setattr(compare, "fit_one", fit)
     result = cli("demo", "--quick")
     assert result.code == 1 and "Traceback" not in result.err
-    assert "unknown model" in result.out and "lower bound" in result.out
-    assert "pushforward fit" in result.out.splitlines()[-1]
-    assert Path("demo/digits-vae.png").is_file()
+    assert "gan, seed 0, failed: it diverged." in result.out
+    assert "pushforward compare" in result.out.splitlines()[-1]
+    assert "vae" in Path("demo/digits/report.html").read_text(encoding="utf-8")
 
 
 def test_the_demo_has_every_first_model() -> None:

@@ -474,7 +474,13 @@ def _memorization(name: str, features: Features) -> Judge:
         _info(
             "authenticity", "authenticity", "memorization", "higher",
             "Share of samples that are further from their nearest training example than that example is from its own "
-            "nearest. Copies have 0; new data about a half.",
+            "nearest. Copies have 0; new data have the floor, which depends on the dimension.",
+            features,
+        ),
+        _info(
+            "near-copies", "near copies", "memorization", "lower",
+            "Share of samples nearer to a training example than all but 1% of training examples are to each other. It "
+            "sees copies whose last digits were changed; new data have about 0.01.",
             features,
         ),
         _info(
@@ -497,10 +503,11 @@ def _memorization(name: str, features: Features) -> Judge:
         return {
             "copies": copies(trial.sampled.x, trial.whole),
             "authenticity": found.authenticity,
+            "near-copies": found.near_copies,
             "data-copying": found.copying.z,
         }
 
-    return Judge(infos, compute, {"copies": "share", "authenticity": "share"})
+    return Judge(infos, compute, {"copies": "share", "authenticity": "share", "near-copies": "share"})
 
 
 def _likelihood_distance(name: str, features: Features) -> Judge:
@@ -508,9 +515,10 @@ def _likelihood_distance(name: str, features: Features) -> Judge:
 
     infos = (
         _info(
-            "fld", f"FLD[{features.id}]", "distance", "lower",
+            "fld", f"FLD[{features.id}]", "distance", "floor",
             "Feature likelihood distance: how badly a mixture of Gaussians around samples, as wide as the training "
-            "data ask for, predicts held-out examples. It sees fidelity, coverage and copying in one number.",
+            "data ask for, predicts held-out examples. The nearer to the floor the better: below it lie samples that are "
+            "too narrow, above it those that are wrong or copied.",
             features,
         ),
         _info(
