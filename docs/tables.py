@@ -6,6 +6,7 @@ python docs/tables.py --check  exits 1 if one is out of date
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -23,9 +24,34 @@ def model_table(link: str) -> str:
     return "\n".join(lines)
 
 
+def faults_table() -> str:
+    """Of the study planted-faults: a table a data set, metrics down, faults across."""
+    path = ROOT / "results/planted-faults.json"
+    if not path.is_file():
+        return ""
+    document = json.loads(path.read_text(encoding="utf-8"))
+    parts = []
+    for name, found in document["flags"].items():
+        metrics = [m for m in document["metrics"][name] if any(m in flags for flags in found.values())]
+        rate = document["reference"][f"{name}: {len(document['seeds'])} perfect samplers"]["caught"]
+        parts += [
+            f"**{name}** (perfect samplers accused: {rate:.0%} of {len(document['seeds'])})",
+            "",
+            f"| metric | {' | '.join(found)} |",
+            "|---|" + ":-:|" * len(found),
+            *(f"| {m} | {' | '.join('x' if m in flags else '' for flags in found.values())} |" for m in metrics),
+            f"| **caught** | {' | '.join('yes' if flags else '**no**' for flags in found.values())} |",
+            "",
+        ]
+    return "\n".join(parts)
+
+
 def generated() -> dict[Path, str]:
     """Each file with its generated parts renewed."""
-    out = {}
+    page = ROOT / "docs/evaluation.md"
+    faults = f"<!-- faults:begin -->\n{faults_table()}\n<!-- faults:end -->"
+    text = page.read_text(encoding="utf-8")
+    out = {page: re.sub(r"<!-- faults:begin -->.*?<!-- faults:end -->", lambda m: faults, text, flags=re.DOTALL)}
     for path, link in ((ROOT / "README.md", "docs/models/"), (ROOT / "docs/models/index.md", "")):
         block = f"<!-- models:begin -->\n{model_table(link)}\n<!-- models:end -->"
         text = path.read_text(encoding="utf-8")

@@ -517,8 +517,8 @@ def _likelihood_distance(name: str, features: Features) -> Judge:
         _info(
             "fld", f"FLD[{features.id}]", "distance", "floor",
             "Feature likelihood distance: how badly a mixture of Gaussians around samples, as wide as the training "
-            "data ask for, predicts held-out examples. The nearer to the floor the better: below it lie samples that are "
-            "too narrow, above it those that are wrong or copied.",
+            "data ask for, predicts held-out examples. The nearer to the floor the better: below it lie samples that "
+            "are too narrow, above it those that are wrong or copied.",
             features,
         ),
         _info(

@@ -19,7 +19,7 @@ from torch import Tensor
 from .catalogue import Study, Target, trial
 
 N = 2_000
-REFERENCES = 5
+REFERENCES = 2
 """Suites, each with held-out rows and floors of its own, that the perfect samplers are dealt to."""
 SEEDS = 50
 NEEDS = "a folder with adult.csv (UCI Adult with a header) and mnist.npz; those that are missing are left out"
@@ -301,13 +301,15 @@ def experiment(seeds: int, data_file: Path | None, log: Log) -> dict[str, Any]:
         cases.append(lambda make=make, path=path: make(path))  # type: ignore[misc]
     if data_file is not None and not data_file.is_dir():
         raise InputError(f"{data_file} is not a folder.", f"planted-faults needs {NEEDS}.")
-    rows, table = [], {}
-    reference = {}
-    hashes = {}
+    rows: list[dict[str, Any]] = []
+    table: dict[str, dict[str, list[str]]] = {}
+    metrics: dict[str, list[str]] = {}
+    reference: dict[str, dict[str, float]] = {}
+    hashes: dict[str, str] = {}
     for make_case in cases:
         case = make_case()
         hashes[case.name] = case.data.hash
-        found = _faults(case, log)
+        found, metrics[case.name] = _faults(case, log)
         table[case.name] = found
         for name, flags in found.items():
             rows.append(
@@ -325,11 +327,11 @@ def experiment(seeds: int, data_file: Path | None, log: Log) -> dict[str, Any]:
     return {
         "data": {"source": "ring, mixture" + "".join(f", {name}" for name in sources), "sha256": sources,
                  "hash": next(iter(hashes.values())), "hashes": hashes},
-        "reference": reference, "models": rows, "flags": table, "n": N,
+        "reference": reference, "models": rows, "flags": table, "metrics": metrics, "n": N,
     }  # fmt: skip
 
 
-def _suite(case: Case, k: int, log: Log) -> Any:
+def _suite(case: Case, k: int) -> Any:
     from ..evaluation.suite import Suite
 
     return Suite(case.reference(k), n=N, sets=1, seed=k, log=lambda text: None)
@@ -344,20 +346,21 @@ def _flags(suite: Any, x: Tensor) -> list[str]:
     return [labels[key] for key, value in suite.values([scores]).items() if value.outside]
 
 
-def _faults(case: Case, log: Log) -> dict[str, list[str]]:
-    suite = _suite(case, 0, log)
+def _faults(case: Case, log: Log) -> tuple[dict[str, list[str]], list[str]]:
+    """The metrics that see each fault, and all of them."""
+    suite = _suite(case, 0)
     out = {}
     for name, spoil in case.faults.items():
         x = spoil(case, case.fresh(0), np.random.default_rng(1))
         out[name] = _flags(suite, x)
         log(f"{case.name}, {name}: {', '.join(out[name]) or 'not caught'}")
-    return out
+    return out, [info.label for info in suite.metrics]
 
 
 def _accused(case: Case, seeds: int, log: Log) -> list[list[str]]:
     """What perfect samplers are accused of, seed by seed, against several sets of held-out rows."""
     out = []
-    suites = [_suite(case, k, log) for k in range(min(REFERENCES, seeds))]
+    suites = [_suite(case, k) for k in range(min(REFERENCES, seeds))]
     for seed in range(seeds):
         out.append(_flags(suites[seed % len(suites)], case.fresh(100 + seed)))
         if out[-1]:
