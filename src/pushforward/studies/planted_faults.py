@@ -247,15 +247,20 @@ def adult(path: Path) -> Case:
     data, fresh = _set_aside(load(path, test=0.3, validation=0.05))
     names = list(data.space.names)
     status, age = names.index("marital"), names.index("age")
+    # The mode that is spoilt (number 1) is the status as frequent as a mode of the ring: the divorced, an eighth.
+    counts = torch.bincount(data.train.all()[0][:, status].long()).double()
+    spoilt = int((counts / counts.sum() - 1 / 8).abs().argmin())
+
+    def mode(x: Tensor) -> Tensor:
+        codes = x[:, status].long()
+        return torch.where(codes == spoilt, 1, torch.where(codes == 1, spoilt, codes))
 
     def centre(x: Tensor) -> Tensor:
         out = x.double().clone()
         out[:, age] = data.train.all()[0][:, age].mean()
         return out
 
-    return Case(
-        "adult", data, fresh, lambda x: x[:, status].long(), centre, names.index("hr_per_week"), COMMON
-    )  # fmt: skip
+    return Case("adult", data, fresh, mode, centre, names.index("hr_per_week"), COMMON)
 
 
 def mnist(path: Path) -> Case:
