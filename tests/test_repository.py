@@ -63,6 +63,7 @@ def test_arrows_go_one_way() -> None:
         "bijections": {"bijections", "nn"},
         "families": {"families", "bijections", "paths", "solvers", "nn"},
         "conditional": {"conditional", "families", "bijections", "data"},
+        "quantities": {"quantities", "conditional", "families", "bijections", "data"},
         "data": {"data"},
         "divergences": {"divergences"},
         "training": {"training", "data"},

@@ -39,6 +39,11 @@ _NAMES = {
     "LogProb": "likelihood",
     "Dataset": "dataset",
     "Noise": "noise",
+    "moments": "quantities",
+    "expectation": "quantities",
+    "probability": "quantities",
+    "Estimate": "quantities",
+    "Moments": "quantities",
     "Real": "spaces",
     "Pixels": "spaces",
     "Classes": "spaces",
@@ -88,6 +93,7 @@ if TYPE_CHECKING:  # for type checkers and editors
     from .likelihood import LogProb
     from .model import Autoencoder, GenerativeModel
     from .noise import Noise
+    from .quantities import Estimate, Moments, expectation, moments, probability
     from .registry import build, models
     from .spaces import Classes, Column, Pixels, Real, Sphere, Table, Tokens, Torus
     from .training import Run, fit, open_run, save

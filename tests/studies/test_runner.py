@@ -75,7 +75,7 @@ def test_tables_are_made_from_the_files_alone(tmp_path: Path) -> None:
 
 
 def test_the_studies_there_are() -> None:
-    assert study_names() == ["adult", "adult-missing", "digits-quality", "ring-modes"]
+    assert study_names() == ["adult", "adult-missing", "digits-quality", "planted-faults", "rare-events", "ring-modes"]
     for name in study_names():
         found = study(name)
         assert found.name == name and found.models

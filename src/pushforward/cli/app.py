@@ -8,7 +8,22 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from . import codes, compare, demo, doctor, evaluate, fit, impute, inspect, log_prob, models, reproduce, runs, sample
+from . import (
+    codes,
+    compare,
+    demo,
+    doctor,
+    evaluate,
+    fit,
+    impute,
+    inspect,
+    log_prob,
+    models,
+    query,
+    reproduce,
+    runs,
+    sample,
+)
 from .options import Command, DataCommand
 
 app = typer.Typer(
@@ -43,6 +58,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "sample": sample.sample,
     "impute": impute.impute,
     "log-prob": log_prob.log_prob,
+    "query": query.query,
     "evaluate": evaluate.evaluate,
     "compare": compare.compare,
     "encode": codes.encode,
