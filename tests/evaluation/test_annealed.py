@@ -20,11 +20,11 @@ from tests.helpers import train
 def test_weights_are_unbiased_whatever_the_steps(start: str, steps: int) -> None:
     """E w = p(x): with a wrong correction, or moves that leave another law alone, their mean is off."""
     model, truth = linear_gaussian(exact=False)
-    x = truth.sample((400,))
-    found = annealed_log_prob(model, x, steps=steps, chains=16, start=start)  # type: ignore[arg-type]
+    x = truth.sample((4000,))
+    found = annealed_log_prob(model, x, steps=steps, chains=8, start=start)  # type: ignore[arg-type]
     ratio = (found.log_prob.values - truth.log_prob(x)).exp()
-    assert abs(float(ratio.mean()) - 1) < 4 * float(ratio.std()) / math.sqrt(400)
-    assert float(ratio.std()) < 0.6
+    assert abs(float(ratio.mean()) - 1) < 4 * float(ratio.std()) / math.sqrt(4000)
+    assert float(ratio.std()) < 0.8
 
 
 def test_reaches_the_likelihood_within_the_stated_error() -> None:

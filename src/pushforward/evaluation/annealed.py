@@ -36,7 +36,7 @@ Start = Literal["encoder", "prior"]
 
 _DRAWS = 64
 """Draws of the encoder's posterior that r is fitted to."""
-_PILOT = 4
+_PILOT = 2
 """Chains of the pilot that sets the moves' sizes."""
 _ACCEPTANCE = 0.7
 """Share of moves to be accepted (Beskos et al. 2013: 0.65 is the best in many dimensions, more in few)."""
@@ -66,8 +66,8 @@ def annealed_log_prob(
     x: Any,
     condition: Any = None,
     *,
-    steps: int = 200,
-    chains: int = 16,
+    steps: int = 100,
+    chains: int = 8,
     leapfrog: int = 5,
     start: Start = "encoder",
     seed: int = 0,
@@ -246,7 +246,7 @@ def _run(
             state, chance = move(betas[t], state, log_size.exp() if sizes is None else sizes[t - 1])
             shares.append(chance.mean(0))
             if pilot:
-                log_size = log_size + 0.2 * (chance.mean(0) - _ACCEPTANCE)
+                log_size = log_size + 0.15 * (chance.mean(0) - _ACCEPTANCE)
         recorded.append(log_size.exp())
     nothing = torch.ones(len(like), dtype=torch.float64, device=like.device)
     accepted = torch.stack(shares).mean(0) if shares else nothing
