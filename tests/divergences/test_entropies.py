@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -137,6 +138,30 @@ def test_narrow_components_are_not_missed() -> None:
     assert float(found) == pytest.approx(0.5 * math.log(0.5) + peak, rel=1e-6)
 
 
+@pytest.mark.parametrize("std", [1e-2, 1e-3, 1e-4])
+def test_narrow_components_of_the_other_are_not_missed(std: float) -> None:
+    """Under a wide p, a narrow peak of q is a spike of the integrand: the first step must see it."""
+    q = Mixture([0.5, 0.5], [Gaussian(0, 1), Gaussian(0.337, std**2)])
+    ends = 0.337 + std * np.array([-1e9, -12, -6, -3, 0, 3, 6, 12, 1e9])
+    ends = np.clip(ends, -12, 12).tolist()
+    exact = sum(
+        integrate.quad(
+            lambda x: float(stats.norm.pdf(x) * (stats.norm.logpdf(x) - q.log_density([x])[0])), a, b, epsabs=1e-13
+        )[0]
+        for a, b in itertools.pairwise(ends)
+    )
+    assert float(kl(Gaussian(0, 1), q)) == pytest.approx(exact, abs=1e-9)
+
+
+def test_scales_that_the_plane_can_and_cannot_hold() -> None:
+    """The first coordinate is shared, so the plane must give the divergence of the second, within its error."""
+    wide, narrow = Gaussian([0, 0], 1), Gaussian([0, 0], [[1, 0], [0, 0.01]])
+    found, exact = jensen_shannon(narrow, wide), jensen_shannon(Gaussian(0, 0.01), Gaussian(0, 1))
+    assert abs(float(found) - float(exact)) <= max(3 * found.error, 1e-12) and found.error < 1e-6
+    with pytest.raises(InputError, match="narrowest and the widest"):
+        jensen_shannon(Gaussian([0, 0], [[1, 0], [0, 1e-8]]), wide)
+
+
 def test_gaussians_of_one_covariance_project() -> None:
     covariance = np.array([[2, 0.4, 0], [0.4, 1, 0.2], [0, 0.2, 1.5]])
     mean = np.array([1.0, -0.5, 0.3])
@@ -162,5 +187,7 @@ def test_what_is_refused_says_why() -> None:
     big = Mixture([0.5, 0.5], [Gaussian([0, 0, 0], 1), Gaussian([1, 0, 0], 2)])
     with pytest.raises(InputError, match="no closed form in 3 dimensions"):
         kl(big, big)
+    with pytest.raises(InputError, match="2 and 3 probabilities are not of the same outcomes"):
+        kl([0.5, 0.5], [0.2, 0.3, 0.5])
     with pytest.raises(InputError, match="different dimension"):
         kl(Gaussian(0, 1), Gaussian([0, 0], 1))

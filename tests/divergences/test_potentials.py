@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from scipy import integrate, stats
 
 from pushforward.divergences import Discrete, Gaussian, Mixture, Potential, kantorovich_potentials, wasserstein1
+from pushforward.divergences.potentials import _lipschitz
 from pushforward.errors import InputError
 
 from .strategies import clouds
@@ -59,6 +60,25 @@ def test_no_other_critic_does_better() -> None:
         place, sign = rng.standard_normal(2) * 3, rng.choice([-1, 1])
         critic = [sign * np.linalg.norm(z - place, axis=1).mean() for z in (x, y)]
         assert critic[0] - critic[1] <= f.value + 1e-12
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1e8])
+def test_units_do_not_matter(scale: float) -> None:
+    rng = np.random.default_rng(2)
+    x, y = rng.standard_normal((80, 2)), rng.standard_normal((80, 2))
+    f, g = kantorovich_potentials(x, y), kantorovich_potentials(x * scale, y * scale)
+    assert g.value == pytest.approx(scale * f.value, rel=1e-10) and abs(g.gap) < 1e-10 * g.distance
+    assert g.lipschitz == pytest.approx(1, abs=1e-9)
+
+
+def test_the_lipschitz_constant_is_measured() -> None:
+    rng = np.random.default_rng(3)
+    for points in (np.sort(rng.standard_normal((300, 1)), axis=0), rng.standard_normal((300, 2))):
+        direction = np.ones(points.shape[1]) / math.sqrt(points.shape[1])
+        steep = _lipschitz(points, (1 + 1e-7) * points @ direction)
+        assert steep <= 1 + 1e-7 + 1e-12 and (points.shape[1] > 1 or steep > 1 + 5e-8)
+        bent = np.linalg.norm(points - points[0], axis=1) * (1 + 1e-7)
+        assert _lipschitz(points, bent) == pytest.approx(1 + 1e-7, abs=1e-12)
 
 
 def test_many_points_on_the_line() -> None:

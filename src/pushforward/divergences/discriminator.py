@@ -163,6 +163,8 @@ def _log_ratio(p: Distribution, q: Distribution, x: Array) -> Array:
 
 def _probability(p: Discrete, x: Array) -> Array:
     """(n,) the mass of p at each row of x."""
+    if len(x) == 0:
+        return np.zeros(0)
     rows, inverse = np.unique(x, axis=0, return_inverse=True)
     points, mass, _ = aligned(p, Samples(rows))
     at = np.unique(np.concatenate([points, rows]), axis=0, return_inverse=True)[1].reshape(-1)[len(points) :]

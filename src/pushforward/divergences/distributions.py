@@ -5,6 +5,7 @@ All in float64. Points are rows: (n, d); a 1-D array of points is n points of th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -113,6 +114,8 @@ class Gaussian:
         self.factor: Array = _fixed(factor)
         """(d, d) lower triangular L with L L^T = covariance."""
         self.weights: Array = np.ones(1)
+        self._whiten: Array = np.linalg.inv(factor)
+        self._constant = -float(np.log(np.diag(factor)).sum()) - 0.5 * d * math.log(2 * math.pi)
 
     @property
     def dimension(self) -> int:
@@ -127,11 +130,8 @@ class Gaussian:
     def log_density(self, x: Any) -> Array:
         """(n,) nats, at points (n, d)."""
         x = _points(x, "x", self.dimension)
-        z = np.linalg.solve(self.factor, (x - self.mean).T)
-        return cast(
-            Array,
-            -0.5 * (z * z).sum(0) - np.log(np.diag(self.factor)).sum() - 0.5 * self.dimension * np.log(2 * np.pi),
-        )
+        z = self._whiten @ (x - self.mean).T
+        return self._constant - 0.5 * np.einsum("dn,dn->n", z, z)
 
     def sample(self, n: int, seed: int = 0) -> Samples:
         """n independent draws."""
@@ -174,7 +174,8 @@ class Mixture:
     def log_density(self, x: Any) -> Array:
         """(n,) nats, at points (n, d)."""
         each = np.stack([np.log(w) + c.log_density(x) for w, c in zip(self.weights, self.components)])
-        return cast(Array, np.logaddexp.reduce(each, axis=0))
+        top = each.max(axis=0)
+        return cast(Array, top + np.log(np.exp(each - top).sum(axis=0)))
 
     def sample(self, n: int, seed: int = 0) -> Samples:
         """n independent draws."""
@@ -207,6 +208,8 @@ def as_distribution(value: Any) -> Distribution:
             "Give samples of it (n, d), or Discrete, Gaussian, Mixture.",
         )
     values = array(value, "the distribution")
+    if values.size == 0:
+        raise InputError("the distribution is empty.", "Give a list of probabilities, or samples (n, d).")
     if values.ndim == 1:
         return Discrete(np.arange(len(values), dtype=np.float64), values)
     if values.ndim == 2:
@@ -220,6 +223,13 @@ def as_distribution(value: Any) -> Distribution:
 def as_pair(p: Any, q: Any) -> tuple[Distribution, Distribution]:
     """Both, in spaces of one dimension."""
     first, second = as_distribution(p), as_distribution(q)
+    if not any(isinstance(d, Discrete | Samples | Gaussian | Mixture) for d in (p, q)) and (
+        isinstance(first, Discrete) and isinstance(second, Discrete) and len(first.points) != len(second.points)
+    ):
+        raise InputError(
+            f"{len(first.points)} and {len(second.points)} probabilities are not of the same outcomes.",
+            "Fill up with zeros, or say which points: Discrete(points, weights).",
+        )
     if first.dimension != second.dimension:
         raise InputError(
             f"{first} and {second} live in spaces of different dimension.", "Distances need one space for both."

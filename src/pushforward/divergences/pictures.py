@@ -188,21 +188,23 @@ def _piles(axes: Any, plan: Plan) -> None:
     """P above, Q below, upside down, and the mass that goes from one to the other."""
     x, y = plan.source[:, 0], plan.target[:, 0]
     every = np.unique(np.concatenate([x, y]))
-    width = 0.8 * (float(np.diff(every).min()) if len(every) > 1 else 1.0)
+    width = 0.8 * max(float(np.diff(every).min()), float(np.ptp(every)) / 150) if len(every) > 1 else 0.8
     tallest = float(max(plan.source_weights.max(), plan.target_weights.max()))
     gap = 1.2 * tallest
     axes.bar(x, plan.source_weights, width, bottom=gap, color=BLUE)
     axes.bar(y, -plan.target_weights, width, color=ORANGE)
-    for move in reversed(plan.moves(len(plan.mass))):
+    moves = plan.moves(len(plan.mass))
+    thick = 5 * min(1.0, 15 / max(1, len(moves))) / tallest
+    for move in reversed(moves):
         (start,), (end,) = move.start, move.end
         axes.annotate(
             "", (end, 0.02 * tallest), (start, gap - 0.02 * tallest),
-            arrowprops={"arrowstyle": "-|>", "color": INK, "alpha": 0.75, "lw": 0.6 + 5 * move.mass / tallest,
-                        "shrinkA": 0, "shrinkB": 0, "mutation_scale": 9},
+            arrowprops={"arrowstyle": "-|>", "color": INK, "alpha": 0.75, "lw": 0.6 + thick * move.mass,
+                        "shrinkA": 0, "shrinkB": 0, "mutation_scale": 9 if len(moves) < 30 else 5},
         )  # fmt: skip
     stays = plan.distances == 0
     for at, mass in zip(x[plan.rows[stays]], plan.mass[stays]):
-        axes.plot([at, at], [0, gap], color=GREY, ls=":", lw=0.6 + 5 * mass / tallest, zorder=0)
+        axes.plot([at, at], [0, gap], color=GREY, ls=":", lw=0.6 + thick * mass, zorder=0)
     axes.axhline(0, color=INK, lw=0.8)
     axes.axhline(gap, color=INK, lw=0.8)
     ticks = np.linspace(0, tallest, 3).tolist()

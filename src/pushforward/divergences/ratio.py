@@ -26,8 +26,9 @@ Function = Callable[[Array, Array], Any]
 RADIUS = {1: 12.0, 2: 9.0}
 """How many standard deviations of each component the trapezoid rule covers; beyond lie 4e-33, and 5e-19."""
 
-BUDGET = 10_000_000
-"""Evaluations of a Gaussian density, at most, in one pass of the trapezoid rule."""
+BUDGET, LIMIT = 40_000_000, 100_000_000
+"""Evaluations of a Gaussian density in one pass of the trapezoid rule: the step is not halved again beyond the first
+number, and what needs more than the second for two passes is refused."""
 
 CHUNK = 200_000
 TOLERANCE = 1e-13
@@ -120,7 +121,7 @@ def _trapezoid(p: Density, q: Density, g: Function, h: Function | None, name: st
         work = sum(n for mine in nodes for n in mine) * len(everyone)
         if work > BUDGET and level > 1:
             break
-        if work > 10 * BUDGET:
+        if work * (1 if level else 2**d) > LIMIT:
             raise InputError(
                 f"{name}: the narrowest and the widest component differ too much for a grid of {d} dimensions.",
                 "Rescale the columns, or compare marginals.",
@@ -142,12 +143,15 @@ def _trapezoid(p: Density, q: Density, g: Function, h: Function | None, name: st
 
 
 def _first_step(component: Gaussian, everyone: tuple[Gaussian, ...]) -> float:
-    """Half the narrowest standard deviation of any component, seen in the coordinates of this one; at most 1/2."""
+    """The narrowest standard deviation of any component, seen in the coordinates of this one; at most 1/2.
+
+    The rule integrates a Gaussian of standard deviation s with a step of s to 5e-9, and of s/2 to 1e-34.
+    """
     narrowest = min(
         float(np.linalg.svd(np.linalg.solve(component.factor, other.factor), compute_uv=False)[-1])
         for other in everyone
     )
-    return 0.5 * min(1.0, narrowest)
+    return min(0.5, narrowest)
 
 
 def _count(step: float, d: int) -> int:

@@ -128,11 +128,12 @@ def program(p: Finite, q: Finite, power: int) -> tuple[Plan, Array]:
             f"At most {PAIRS:,} are solved: take a subset of the samples.",
         )
     cost = costs(p.points[one], q.points[two]) ** power
+    scale = float(cost.max()) or 1.0  # the solver's tolerances are absolute
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        matrix, log = ot.emd(p.weights[one], q.weights[two], cost, numItermax=100_000_000, log=True)
+        matrix, log = ot.emd(p.weights[one], q.weights[two], cost / scale, numItermax=100_000_000, log=True)
     if log.get("warning"):
         raise PushforwardError(f"the transport program between {p} and {q} was not solved: {log['warning']}")
     rows, columns = np.nonzero(matrix)
     plan = Plan(p.points, q.points, p.weights, q.weights, one[rows], two[columns], matrix[rows, columns])
-    return plan, np.asarray(log["v"], np.float64)
+    return plan, scale * np.asarray(log["v"], np.float64)
