@@ -90,7 +90,7 @@ def test_an_end_of_the_grid_is_said() -> None:
 
 
 def test_sigma_is_chosen_on_the_validation_points() -> None:
-    """Validation points that are the samples themselves ask for the narrowest kernel, whatever the held-out ones ask."""
+    """Validation points that are the samples themselves ask for the narrowest kernel, whatever the others ask."""
     assert parzen(SAMPLES, HELD_OUT, SAMPLES[:50], real=REAL, sigmas=[0.01, 0.08, 1.0]).sigma == 0.01
 
 
