@@ -23,6 +23,7 @@ from .maps import Map, block_of, capped, digest, in_blocks, is_picture, plain, s
 from .networks import Layers, inputs, one_thread, weights
 from .pca import flat, principal
 from .tables import encoded
+from .vectors import moments
 
 WIDTH = 64
 """Units of the last layer but one."""
@@ -30,6 +31,7 @@ WIDTH = 64
 BATCH = 128
 MOST_STEPS, FEWEST_STEPS = 700, 150
 _EPOCHS = 25
+_RATE, _WARM = 2e-3, 50
 _BUDGET = 10**9
 """Multiplications of the forward passes of one example in each batch: some 40 seconds of one slow core in all."""
 
@@ -44,8 +46,8 @@ def classifier(
 ) -> tuple[str, Map, Callable[[Tensor], Tensor], int]:
     """The id ("classifier(98.1%)"), the map, the probabilities of the classes, and their number.
 
-    The features are the 64 ReLUs before the last layer; with fewer than 1,280 samples to compare, their first n/20
-    principal components on training rows, and the id says so ("classifier(98.1%,pca9)").
+    The features are the 64 ReLUs before the last layer, each standardized by training rows; with fewer than 1,280
+    samples to compare, the first n/20 principal components of these, and the id says so ("classifier(98.1%,pca9)").
 
     Args:
         n: samples that will be compared. seed: of weights and batches. column: of the labels.
@@ -78,12 +80,11 @@ def classifier(
         f"{labels.name!r} on the training split ({accuracy:.1%} right on {tested:,} test rows"
         f"{'' if labels.column is None else f'; {labels.name} itself is not an input'})"
     )
-    made = Map(WIDTH, about, digest("classifier/1", entered, *parameters), units, block)
+    raw = Map(WIDTH, about, digest("classifier/1", entered, *parameters), units, block)
     k = capped(WIDTH, n)
-    if k == WIDTH:
-        return f"classifier({accuracy:.1%})", made, probabilities, labels.count
-    reduced = _reduced(data, made, k)
-    return f"classifier({accuracy:.1%},pca{reduced.dimension})", reduced, probabilities, labels.count
+    made = _scaled(data, raw, k)
+    reduced = "" if k == WIDTH else f",pca{made.dimension}"
+    return f"classifier({accuracy:.1%}{reduced})", made, probabilities, labels.count
 
 
 def _entrance(
@@ -113,11 +114,12 @@ def _train(
     parameters += [weights(seed, 50, labels.count, network.dense[-1]) * 0.1, torch.zeros(labels.count)]
     with torch.inference_mode(False), torch.enable_grad(), one_thread():
         parameters = [p.clone().requires_grad_() for p in parameters]
-        optimizer = torch.optim.AdamW(parameters, lr=2e-3, weight_decay=1e-2, foreach=False)
+        optimizer = torch.optim.AdamW(parameters, lr=_RATE, weight_decay=1e-2, foreach=False)
         batch = min(BATCH, len(kept))
         total = steps(len(kept), batch, network.operations(shape))
         for step in range(total):
-            optimizer.param_groups[0]["lr"] = 2e-3 * 0.5 * (1 + math.cos(math.pi * step / total))
+            rate = min(1.0, (step + 1) / _WARM) * 0.5 * (1 + math.cos(math.pi * step / total))
+            optimizer.param_groups[0]["lr"] = _RATE * rate
             index = kept[batch_rows(len(kept), batch, step, seed)]
             x, _ = train.gather(index.to(train.device), Noise.of(0, 97, index=index))
             hidden = network.apply(parameters[:-2], enter(torch.as_tensor(x).cpu()))
@@ -152,17 +154,20 @@ def _accuracy(
     return float((found == labels.test[index]).double().mean()), len(index)
 
 
-def _reduced(data: Data, made: Map, k: int) -> Map:
+def _scaled(data: Data, raw: Map, k: int) -> Map:
+    """The units standardized by training rows, so that none outweighs the others, or k principal components of them."""
     rows = training_rows(data)
-    x = in_blocks(made.apply, rows, made.dimension, made.block)
+    x = in_blocks(raw.apply, rows, raw.dimension, raw.block)
     if bool((x == x[0]).all()):
         raise InputError("features 'classifier': it answers the same for all training rows.", "Use other features.")
-    mean = x.mean(0)
-    components = principal(x - mean, k)
-    return Map(
-        len(components),
-        f"the first {len(components)} principal components of {made.about}",
-        digest("reduced/1", made.hash, k, rows),
-        lambda v: (made.apply(v).double() - mean) @ components.T,
-        made.block,
-    )
+    mean, scale = moments(x)
+    components = None if k == raw.dimension else principal((x - mean) / scale, k)
+
+    def apply(v: Tensor) -> Tensor:
+        z = (raw.apply(v).double() - mean) / scale
+        return z if components is None else z @ components.T
+
+    dimension = raw.dimension if components is None else len(components)
+    which = "" if components is None else f"the first {dimension} principal components of "
+    about = f"{which}{raw.about}, standardized by training rows"
+    return Map(dimension, about, digest("scaled/1", raw.hash, dimension, rows), apply, raw.block)
