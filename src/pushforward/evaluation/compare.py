@@ -10,7 +10,7 @@ from typing import Any
 
 from .. import __version__
 from ..errors import InputError, PushforwardError
-from ..registry import recipe_names
+from ..registry import recipe, recipe_names
 from .contest import Entry, Match, entries, sensible
 from .evaluate import add_run, assemble
 from .results import Report
@@ -150,6 +150,9 @@ def _sorted_out(models: Any) -> tuple[list[str], list[Any]]:
         return [], []
     items = [models] if isinstance(models, (str, Path)) or hasattr(models, "folder") else list(models)
     known = recipe_names()
+    for item in items:
+        if isinstance(item, str) and Path(item).name == item and not Path(item).exists():
+            recipe(item)  # a misspelt name gets the nearest one
     names = [item for item in items if isinstance(item, str) and item in known]
     return names, [item for item in items if not (isinstance(item, str) and item in known)]
 

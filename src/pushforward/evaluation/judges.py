@@ -421,6 +421,7 @@ def _modes(data: Any) -> Judge | None:
 
 
 def _columns(space: Space) -> Judge:
+    from .column_tests import largest_deviate
     from .columns import column_errors, mean_column_error, mean_pair_error, pair_errors, worst
 
     infos = [
@@ -435,6 +436,11 @@ def _columns(space: Space) -> Judge:
             "The same of the column that is furthest from the data. A mean over many columns can hide one that is "
             "wrong.",
             perfect=0.0,
+        ),
+        _info(
+            "column-z", "column z", "columns", "lower",
+            "How many standard deviations beyond chance the column lies that differs most, by a test of its own. Small "
+            "errors in one column of many show here first.",
         ),
     ]  # fmt: skip
     pairs = space.dimensions > 1
@@ -452,11 +458,12 @@ def _columns(space: Space) -> Judge:
         real, sampled = trial.real.x, trial.sampled.x
         errors = column_errors(real, sampled, space)
         out = {"columns": mean_column_error(errors), "worst-column": worst(errors).value}
+        out["column-z"] = largest_deviate(real, sampled, space)
         if pairs:
             out["pairs"] = mean_pair_error(pair_errors(real, sampled, space))
         return out
 
-    return Judge(tuple(infos), compute, {i.key: "positive" for i in infos}, rows=10_000)
+    return Judge(tuple(infos), compute, {i.key: "positive" for i in infos if i.key != "column-z"}, rows=10_000)
 
 
 def _memorization(name: str, features: Features) -> Judge:
