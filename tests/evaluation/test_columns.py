@@ -79,6 +79,8 @@ def test_missing_numbers_are_an_event() -> None:
     assert error([1, 2, 3, 4], [1, 2, NAN, NAN]) == 0.5
     # Small ones did: "at most 2" has changed by a half; mirrored data give the same.
     assert error([1, 2, 3, 4], [3, 4, NAN, NAN]) == error([-1, -2, -3, -4], [-3, -4, NAN, NAN]) == 0.5
+    # Neither "at most t" nor "missing" changes by more than a quarter, but "more than 1" by a half.
+    assert error([1, 2, 3, 4], [1, 1, 2, NAN]) == 0.5
     # Equal shares missing, other values: the events count over all rows, missing ones too.
     assert error([1, 1, NAN, NAN], [2, 2, NAN, NAN]) == 0.5
 

@@ -9,9 +9,10 @@ its floor (other real rows) and its ceiling (columns drawn independently).
 **The p-value.** Given the classifier of a fold, the labels of the rows held out are exchangeable when both samples have
 one distribution, so that their Mann-Whitney statistic z (with ties) has mean 0 and variance 1 (Lehmann 1975, section
 1.4). The folds' statistics are not independent: each fold is another's training set, and where real rows lie higher by
-chance in both, both classifiers are right. On equal distributions the correlation is about 0.7, and
+chance in both, both classifiers are right. On equal normal distributions the correlation is 0.6 to 0.75, and
 :math:`\sum z_k / \sqrt K` would find a difference in 11 to 13% of cases at the 5% level. So the mean of the z is
-compared with N(0, 1), as if the correlation were 1: found in 4 to 5%. The standard error takes it as 1, too.
+compared with N(0, 1), as if the correlation were 1: found in 4 to 5%, and in fewer where the correlation is smaller (1%
+for small tables of few categories). The standard error takes it as 1, too.
 
 **Copies.** When a sampled row is a copy of a real one that it is compared with, and the two fall into different folds,
 trees that learn the one are wrong about the other: AUC is 0.16 in 8 dimensions at n = 2,000. And where a sampled row
