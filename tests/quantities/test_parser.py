@@ -62,7 +62,7 @@ def people(text: str) -> list[float]:
 def test_values_are_those_of_python(text: str) -> None:
     words = {name: getattr(math, name) for name in ("sqrt", "exp", "sin", "cos", "tan", "tanh", "log", "log10")}
     words |= {"floor": math.floor, "ceil": math.ceil, "abs": abs, "min": min, "max": max, "round": round}
-    expected = [eval(text, {"__builtins__": {}}, {**words, "x1": a, "x2": b}) for a, b in X.tolist()]  # noqa: S307
+    expected = [eval(text, {"__builtins__": {}}, {**words, "x1": a, "x2": b}) for a, b in X.tolist()]
     np.testing.assert_allclose(plane(text), [float(e) for e in expected], rtol=1e-12)
     assert parse(text, PLANE).is_condition == isinstance(expected[0], bool)
 
@@ -97,7 +97,13 @@ def test_other_spaces() -> None:
     wind = Torus(1, names=("wind",), period=360.0, low=0.0)
     assert parse("wind", wind).value(torch.tensor([[-math.pi / 2]])).tolist() == [pytest.approx(270)]
     named = Real((2,), names=("a b", "min"))
-    assert parse("`a b` + `min`", named).value(X).tolist() == X.sum(1).tolist()
+    assert (
+        parse("`a b` + `min`", named).value(X).tolist()
+        == X.sum(1).tolist()
+        == parse("x1 + x2", named).value(X).tolist()
+    )
+    swapped = Real((2,), names=("x2", "y"))  # a name of the data comes first
+    assert parse("x2", swapped).value(X).tolist() == X[:, 0].tolist() == parse("x1", swapped).value(X).tolist()
 
 
 @pytest.mark.parametrize(

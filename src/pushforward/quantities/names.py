@@ -66,16 +66,18 @@ class Names:
 
             return written(np.eye(1, space.shape[0]), space)[1]
         own = list(getattr(space, "names", ()))
-        return own or [f"x{j + 1}" for j in range(space.dimensions)]
+        return own or _numbered(space.dimensions)
 
     def look_up(self, name: str) -> Named:
-        """What `name` is.
+        """What `name` is. Numbers of a vector with names may be called x1, x2, ... too.
 
         Raises:
             InputError: nothing; with the nearest name.
         """
         if name in self.found:
             return self.found[name]
+        if isinstance(self.space, Real) and name in (numbered := _numbered(len(self.found))) and not self.array:
+            return list(self.found.values())[numbered.index(name)]
         if name in self.conditions:
             raise InputError(
                 f"the model is conditioned on {name}: it is no part of what it generates.",
@@ -136,6 +138,10 @@ class Names:
                 whole = {"mean": x.mean, "std": x.std, "sum": x.sum}[name.kind]
                 parts.append(whole(1))
         return torch.stack(parts, 1) if parts else torch.zeros(len(flat), 0, dtype=torch.float64)
+
+
+def _numbered(d: int) -> list[str]:
+    return [f"x{j + 1}" for j in range(d)]
 
 
 def _on_grid(x: Tensor, step: float) -> Tensor:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-_CLUSTERS, _DIRECTIONS, _FITTED = 5, 8, 2_000
+_CLUSTERS, _DIRECTIONS, _FITTED = 5, 8, 1_000
 _SHARES = (0.7, 0.25, 0.05)
 """Of the fitted Gaussians, the wider ones and N(0, I)."""
 _CHUNK = 1 << 14
