@@ -92,7 +92,7 @@ def test_held_out_rows_alone_decide_nothing_about_features() -> None:
 
 def test_bad_requests() -> None:
     data = pf.load("ring:n=300")
-    with pytest.raises(InputError, match="unknown metric 'coverge'.*coverage"):
+    with pytest.raises(InputError, match=r"unknown metric 'coverge'.*coverage"):
         Suite(data, metrics=["coverge"])
     with pytest.raises(InputError, match="no features 'standardised'"):
         Suite(data, features=["standardised"])
@@ -106,7 +106,7 @@ def test_bad_requests() -> None:
         made.score(np.zeros((10, 2)))
     with pytest.raises(InputError, match="shape"):
         made.score(np.zeros((150, 3)))
-    with pytest.raises(InputError, match="row 3.*nan"):
+    with pytest.raises(InputError, match=r"row 3.*nan"):
         x = np.zeros((150, 2))
         x[3, 1] = np.nan
         made.score(x)

@@ -1,9 +1,9 @@
 r"""How far beyond chance is the column that differs most?
 
-An effect that is small in its own units can be far beyond chance: a category of 14% that samples have 7% of. Each column
-is tested on its own, numbers by the Kolmogorov-Smirnov test over those that are there, categories (and missing cells) by
-the chi-squared test of homogeneity, and its p-value is turned into the normal deviate :math:`z = \Phi^{-1}(1 - p)`, so
-that columns of all kinds can be compared.
+An effect that is small in its own units can be far beyond chance: a category of 14% that samples have 7% of. Each
+column is tested on its own, numbers by the Kolmogorov-Smirnov test over those that are there, categories (and missing
+cells) by the chi-squared test of homogeneity, and its p-value is turned into the normal deviate
+:math:`z = \Phi^{-1}(1 - p)`, so that columns of all kinds can be compared.
 """
 
 from __future__ import annotations

@@ -80,6 +80,12 @@ def compare(
             raise InputError("models to fit and finished runs cannot be mixed.", "Fit first, then compare the runs.")
         if runs:
             return _of_runs(runs, data, folder, overwrite, scoring, log)
+        if budget is not None:
+            from ..training.resolve import parse_duration
+
+            parse_duration(str(budget))
+        if folder is not None:
+            _check(folder, overwrite)
         if match == "time" and budget is None:
             raise InputError("match=time needs a budget.", "Such as budget='3m' (--budget 3m).")
         if data is None:
@@ -94,15 +100,15 @@ def compare(
                 "scoring": scoring,
             }
         )  # fmt: skip
-        if folder is not None:
-            _prepare(folder, plan, overwrite)
     begun = time.time()
-    trained, failed = _trainings(found, loaded, plan, folder, jobs, device, log)
-    # Made after the fits: a classifier or 50,000 distances in memory would count as a model's.
+    # Made first, so that an unknown metric is refused before hours of fits.
     asked = dict(plan["scoring"])
     asked_points = asked.pop("points")
     suite = Suite(loaded, **asked, log=log)
     points = suite.points(asked_points)
+    if folder is not None and not resume:
+        _prepare(folder, plan, overwrite)
+    trained, failed = _trainings(found, loaded, plan, folder, jobs, device, log)
     scored: dict[str, list[Scored]] = {}
     for entry in found:
         results = []
@@ -240,12 +246,8 @@ def _begun(folder: Path | None, data: Any, log: Log) -> tuple[dict[str, Any], An
     return plan, loaded, [Entry(**entry) for entry in plan["models"]]
 
 
-def _prepare(folder: Path, plan: Mapping[str, Any], overwrite: bool) -> None:
-    """An empty folder with the plan in it. An old comparison is not touched without `overwrite`."""
-    import shutil
-
-    from ..training.files import explained, write_json
-
+def _check(folder: Path, overwrite: bool) -> None:
+    """An old comparison is not touched without `overwrite`, and nothing else ever."""
     if folder.exists() and any(folder.iterdir()):
         if not (folder / "compare.json").is_file():
             raise InputError(f"{folder} is not the folder of a comparison.", "Choose another --out.")
@@ -254,9 +256,18 @@ def _prepare(folder: Path, plan: Mapping[str, Any], overwrite: bool) -> None:
                 f"{folder} exists already.",
                 "Go on with it: --resume. Replace it: --overwrite. Or choose another --out.",
             )
-        with explained(folder):
-            shutil.rmtree(folder)
+
+
+def _prepare(folder: Path, plan: Mapping[str, Any], overwrite: bool) -> None:
+    """An empty folder with the plan in it."""
+    import shutil
+
+    from ..training.files import explained, write_json
+
+    _check(folder, overwrite)
     with explained(folder):
+        if folder.exists():
+            shutil.rmtree(folder)
         folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "compare.json", dict(plan))
 

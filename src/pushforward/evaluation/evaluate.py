@@ -109,7 +109,10 @@ def _subject(model: Any, data: Any) -> tuple[Any, GenerativeModel | None, Any]:
 def add_run(scored: Scored, run: Any) -> None:
     """What a run's folder knows: training time, loss curves, its verdict."""
     status = run.status
-    scored.cost = replace(scored.cost, train_seconds=status.get("seconds"), train_steps=status.get("steps"))
+    memory = max((m for m in (scored.cost.peak_memory, status.get("peak_memory")) if m), default=None)
+    scored.cost = replace(
+        scored.cost, train_seconds=status.get("seconds"), train_steps=status.get("steps"), peak_memory=memory
+    )
     if status.get("verdict"):
         scored.notes.append(str(status["verdict"]))
     scored.history = history(run.metrics())

@@ -168,10 +168,11 @@ def _c2st(space: Space, name: str, features: Features) -> Judge:
 
 
 def _area_std(n: int) -> float:
-    """Of an area under the curve of two folds when there is nothing to tell: Mann-Whitney's (2m + 1) / (12 m^2) is the
-    variance of one fold with m = n/2 rows of each kind."""
+    """Of an area under the curve when there is nothing to tell: Mann-Whitney's variance (2m + 1) / (12 m^2) of a fold
+    with m = n/2 rows of each kind. The other fold is no second witness: what one is fitted to the other is tested on.
+    """
     m = n / 2
-    return math.sqrt((2 * m + 1) / (12 * m * m) / 2)
+    return math.sqrt((2 * m + 1) / (12 * m * m))
 
 
 def _c2st_network() -> Judge:

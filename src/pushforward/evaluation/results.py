@@ -102,7 +102,8 @@ class Cost:
 
     Attributes:
         train_seconds: of one fit (the mean over seeds). seconds_per_1000: to draw 1,000 samples.
-        evaluations: of the network for one sample. peak_memory: bytes of the process at its highest.
+        evaluations: of the network for one sample.
+        peak_memory: bytes of the whole process (or of the GPU) at its highest while it trained and sampled.
     """
 
     parameters: int | None = None

@@ -107,9 +107,8 @@ class Suite:
             maps["user"] = make_features("user", self.data, seed=self.seed, n=self.n, user=user)
         for name in chosen:
             self.log(f"features: {name}")
-            maps[name] = make_features(
-                name, self.data, seed=self.seed, n=self.n, file=file if name in ("onnx", "inception") else None
-            )
+            own = file if name in ("onnx", "inception") else None
+            maps[name] = make_features(name, self.data, seed=self.seed, n=self.n, file=own)
         return maps
 
     def _judges(self, metrics: Sequence[str] | None) -> list[Judge]:

@@ -13,7 +13,8 @@ import torch
 
 from ..errors import PushforwardError
 from ..spaces import Pixels, Tokens
-from .measure import Peak, sampling_cost
+from ..training.memory import Peak
+from .measure import sampling_cost
 from .results import Cost
 from .scoring import Likelihood, likelihood_of
 from .significance import standard_error

@@ -28,6 +28,7 @@ from .checkpoint import Checkpoints
 from .engine import Engine
 from .environment import environment
 from .files import Lock, damage, explained, write_json
+from .memory import Peak
 from .metrics import Metrics
 from .plan import as_data, build_for, choose_model, epochs_to_steps, training_with, with_training
 from .progress import Progress
@@ -301,7 +302,7 @@ def _play(
         metrics.rewind(next((int(n[5:]) for n in store.names() if damage(store.folder / n) is None), 0))
     if main and folder is not None:
         write_json(folder / "status.json", {"state": "running"})
-    begun = time.monotonic()
+    begun, peak = time.monotonic(), Peak()
     state, failure = "finished", None
     with _signals(engine, say):
         try:
@@ -334,6 +335,7 @@ def _play(
             "held_out": engine.best["value"] if math.isfinite(engine.best["value"]) else None,
             "skipped_steps": engine.skipped,
             "parameters": sum(p.numel() for p in model.parameters()),
+            "peak_memory": peak.bytes(),
         }
         _finish(model, folder, metrics, status, state)
     reporter.log(f"{state} after {steps:,} steps in {seconds:.1f} s. {verdict}", only_file=True)
