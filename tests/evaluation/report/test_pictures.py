@@ -126,6 +126,14 @@ def test_densities_share_one_logarithmic_scale_and_one_range() -> None:
     assert notes == ["n = 4,000", "n = 4,000, 50% beyond"]
 
 
+def test_the_scale_reaches_the_densest_cell_of_any_model() -> None:
+    rng = np.random.default_rng(0)
+    wide, narrow = rng.standard_normal((2, 3000)), 0.05 * rng.standard_normal((2, 3000))
+    page = read(heatmaps.maps(Field("a"), Field("b"), (wide[0], wide[1]), [("m", (narrow[0], narrow[1]))]))
+    data, model, _ = (np.asarray(opened(n.attributes["href"]).convert("P")) for n in page.all("image"))
+    assert model.max() == 255 and data.max() < 200
+
+
 def test_cells_count_to_the_share_that_is_inside() -> None:
     rng = np.random.default_rng(1)
     x, y = rng.standard_normal((2, 3000))

@@ -9,6 +9,7 @@ from .numbers import NONE, measured, number, probability
 from .text import data, direction, effort, escape, mark, short, tag
 
 OTHER = "other"
+_KINDS = ("model", "calibration")
 
 
 def anchors(report: Report) -> dict[str, str]:
@@ -46,11 +47,12 @@ def _card(report: Report, metric: MetricInfo, anchor: str) -> str:
 def _floor_words(floor: Floor | None) -> str:
     if floor is None:
         return tag("p", "No floor: real data were not held against real data.", cls="note")
+    shown = measured(floor.mean, floor.low, floor.high)
+    source = f"{floor.replicates:,} {'replicate' if floor.replicates == 1 else 'replicates'}"
     words = (
-        f"Floor: {data(floor.mean, number(floor.mean), data_field='mean')}, a perfect sampler stays within "
-        f"{data(floor.low, number(floor.low), data_field='low')} to "
-        f"{data(floor.high, number(floor.high), data_field='high')} "
-        f"({floor.replicates:,} {'replicate' if floor.replicates == 1 else 'replicates'} at n = {floor.n:,}, "
+        f"Floor: {data(floor.mean, shown.value, data_field='mean')}, a perfect sampler stays within "
+        f"{data(floor.low, shown.low, data_field='low')} to {data(floor.high, shown.high, data_field='high')} "
+        f"({source if floor.replicates else 'by its distribution'} at n = {floor.n:,}, "
         f"standard deviation {data(floor.std, number(floor.std, 2), data_field='std')})."
     )
     return tag("p", words, cls="note floor-words")
@@ -61,14 +63,18 @@ def _values(report: Report, metric: MetricInfo) -> str:
     if not rows:
         return tag("p", "Not measured.", cls="note")
     values = [row.values[metric.key] for row in rows if metric.key in row.values]
-    same = len({(v.n, v.sets, v.seeds) for v in values}) <= 1
+    kinds = [[row.values[metric.key] for row in rows if row.kind == k and metric.key in row.values] for k in _KINDS]
+    same = all(len({(v.n, v.sets, v.seeds) for v in found}) <= 1 for found in kinds)
     tests = any(v.p_value is not None for v in values)
     head = tag("th", "", scope="col") + tag("th", "value", scope="col") + tag("th", "95% interval", scope="col")
     head += tag("th", "p-value", scope="col") if tests else ""
     head += "" if same else tag("th", "n × sets × seeds", scope="col")
     wide = 2 + tests + (not same)
     lines = "".join(_line(row, metric.key, tests, same, wide) for row in rows)
-    caption = tag("caption", escape(effort(values))) if values else ""
+    models, others = effort(kinds[0]), effort(kinds[1], seeds=False)
+    says = f"Models: {models}. " if models else ""
+    says += f"Calibrations: {others}." if others else ""
+    caption = tag("caption", escape(says.strip())) if says and same else ""
     return tag("div", tag("table", caption + tag("thead", tag("tr", head)) + tag("tbody", lines)), cls="scroll")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from ..ledger import Likelihood
+from ..likelihood.ledger import Likelihood
 from ..results import Cost, MetricInfo, Report, Row
 from . import numbers
 from .floors import headline
@@ -54,7 +54,7 @@ def leaderboard(report: Report, anchors: dict[str, str] | None = None) -> str:
         cells = "".join(_floor_cell(report, metric) for metric in metrics)
         name = tag("th", "real data <small>floor: held-out against held-out</small>", scope="row", cls="name")
         floor = tag("tbody", tag("tr", name + cells + empty, data_row="floor"), cls="floor")
-    models = [row for row in report.rows if row.kind == "model"]
+    models = ranked(report)
     others = [row for row in report.rows if row.kind != "model"]
     columns = 1 + len(metrics) + likelihoods + len(costs)
     inner = (
@@ -71,12 +71,26 @@ def leaderboard(report: Report, anchors: dict[str, str] | None = None) -> str:
     )
 
 
+def ranked(report: Report) -> list[Row]:
+    """The models, the best by the first headline metric first, as in `Report.table`; likelihoods rank nothing here."""
+    first = next((m for m in report.metrics if m.headline), None)
+
+    def place(row: Row) -> float:
+        value = row.values.get(first.key) if first else None
+        if first is None or value is None or math.isnan(value.value):
+            return math.inf
+        return -value.value if first.better == "higher" else value.value
+
+    return sorted(report.models, key=place)
+
+
 def _floor_cell(report: Report, metric: MetricInfo) -> str:
     floor = report.floor.get(metric.key)
     if floor is None:
         return tag("td", NONE, cls="empty")
-    shown = f"{number(floor.mean)} <small>{number(floor.low)} to {number(floor.high)}</small>"
-    return tag("td", data(floor.mean, shown, floor.low, floor.high))
+    shown = measured(floor.mean, floor.low, floor.high)
+    words = f"{shown.value} <small>{shown.low} to {shown.high}</small>"
+    return tag("td", data(floor.mean, words, floor.low, floor.high))
 
 
 def _two_lines(shown: Shown, sign: str = "") -> str:
@@ -135,7 +149,7 @@ def reasons(report: Report) -> str:
     for (label, reason), names in absent.items():
         together.setdefault((reason, tuple(names)), []).append(label)
     items = ""
-    for (reason, names), labels in together.items():
-        who = "every row" if len(names) == len(report.rows) > 1 else ", ".join(names)
+    for (reason, owners), labels in together.items():
+        who = "every row" if len(owners) == len(report.rows) > 1 else ", ".join(owners)
         items += tag("li", f"{escape(', '.join(labels))} of {escape(who)}: {escape(reason)}")
     return tag("ul", items, cls="reasons note") if items else ""

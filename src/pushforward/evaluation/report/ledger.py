@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from ..ledger import Likelihood
+from ..likelihood.ledger import Likelihood
 from ..results import Report, Row
 from .numbers import NONE, measured, number, probability
 from .text import data, escape, kind_of, short, tag
@@ -17,6 +17,7 @@ def _measure(x: Likelihood) -> str:
 
 _WORDS: tuple[tuple[str, Callable[[Likelihood], str]], ...] = (
     ("Held-out rows", lambda x: number(x.n) if x.n else ""),
+    ("Given", lambda x: x.given),
     ("A nat is a nat of", _measure),
     ("Dequantization", lambda x: x.dequantization),
     ("How", lambda x: x.method),
@@ -54,7 +55,8 @@ def ledger(report: Report) -> str:
             continue
         error = x.standard_error
         shown = measured(x.mean, *((None, None) if error is None else (x.mean - error, x.mean + error)))
-        cells += tag("td", data(x.mean, sign + shown.value, data_field="mean"))
+        zero = f" <small>{x.infinite:,} {'rows have' if x.infinite > 1 else 'row has'} probability 0</small>"
+        cells += tag("td", data(x.mean, sign + shown.value, data_field="mean") + (zero if x.infinite else ""))
         cells += tag("td", data(error, number(error, 2), data_field="standard_error"))
         for _, field, digits in numbers:
             value = getattr(x, field)
@@ -68,18 +70,16 @@ def ledger(report: Report) -> str:
 
 
 def _apart(rows: Sequence[tuple[Row, Likelihood]]) -> str:
-    """A warning where likelihoods have different units."""
-    units: dict[tuple[str, str], list[str]] = {}
+    """A warning where likelihoods have different units or base measures, or are of other rows."""
+    kinds: dict[tuple[str, ...], list[str]] = {}
     for row, x in rows:
         if x.mean is not None:
-            units.setdefault((x.unit, x.measure), []).append(row.name)
-    if len(units) < 2:
+            kinds.setdefault((x.unit, x.measure, x.support, x.points, x.given), []).append(row.name)
+    if len(kinds) < 2:
         return ""
-    groups = "; ".join(
-        f"{', '.join(names)} ({', '.join(part for part in unit if part) or 'not said'})"
-        for unit, names in units.items()
-    )
-    return tag("p", f"⚠ Not in one unit, so not to be compared across: {escape(groups)}.", cls="warning")
+    groups = "; ".join(", ".join(names) for names in kinds.values())
+    words = "Of other rows, units or base measures, so not to be compared across these groups"
+    return tag("p", f"⚠ {words}: {escape(groups)}.", cls="warning")
 
 
 def differences(report: Report) -> str:

@@ -52,10 +52,10 @@ def _line(bins: Bins, data: np.ndarray, models: Sequence[tuple[str, np.ndarray]]
     top = min(max([highest, *(float(own.max(initial=0.0)) for own, _, _ in found)]), 4 * highest)
     notes = []
     for own, beyond, gone in found:
-        words = [f"missing {percent(gone)} (data {percent(real_gone)})"] if max(gone, real_gone) > 0 else []
-        words += [f"beyond {percent(beyond)}"] if beyond > max(0.005, 2 * real_beyond) else []
-        words += [f"up to {percent(float(own.max()))}"] if own.max(initial=0.0) > top else []
-        notes.append("; ".join(words))
+        parts = [f"missing {percent(gone)} (data {percent(real_gone)})"] if max(gone, real_gone) > 0 else []
+        parts += [f"beyond {percent(beyond)}"] if beyond > max(0.005, 2 * real_beyond) else []
+        parts += [f"up to {percent(float(own.max()))}"] if own.max(initial=0.0) > top else []
+        notes.append("; ".join(parts))
     head = 13.0 if any(notes) else 4.0
     draw = _bars if bins.edges is None else _histogram
     panels = []

@@ -85,6 +85,9 @@ def _leaderboard(report: Report) -> str:
         for row in report.rows
         if row.notes
     )
+    first = next((m for m in report.metrics if m.headline), None)
+    if first is not None and len(report.models) > 1:
+        size += tag("p", f"Models are in the order of {escape(first.label)}.", cls="note")
     table = leaderboard.leaderboard(report, cards.anchors(report))
     return (
         tag("p", words, cls="note") + size + table
@@ -122,7 +125,8 @@ def _likelihoods(report: Report) -> str:
     if pairs:
         words = (
             "On the same held-out rows: ● a difference is claimed where the 95% interval excludes 0, also after Holm's "
-            "correction over all pairs; ○ otherwise no difference is shown, which is not the same as none."
+            "correction over all pairs, and no bound stands in the way; ○ otherwise no difference is shown, which is "
+            "not the same as none."
         )
         pairs = tag("h3", "Differences") + tag("p", words, cls="note") + pairs
     if plots:

@@ -53,7 +53,7 @@ class Scale:
     @property
     def words(self) -> str:
         """For the name of an axis."""
-        return {"log": "log scale", "symlog": "log scale, also below 0"}.get(self.kind, "")
+        return {"log": "log scale", "symlog": "log scale, linear near 0"}.get(self.kind, "")
 
 
 def fitted(values: Iterable[float], start: float, end: float, *, unit: float = 0.0, margin: float = 0.06) -> Scale:

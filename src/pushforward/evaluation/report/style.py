@@ -28,8 +28,8 @@ nav ul{display:flex;flex-wrap:wrap;gap:.2rem 1rem;padding:0;list-style:none;max-
 .verdict li{margin:.25rem 0}
 .warnings{padding:.6rem 1rem .6rem 2.2rem;border:1px solid var(--bad);border-left-width:5px}
 .warning,.warnings b{color:var(--bad)}
-dl{display:grid;grid-template-columns:fit-content(14rem) minmax(6rem,1fr);gap:.15rem 1rem;font-size:.92rem}
-dt{color:var(--quiet)}dd{margin:0;overflow-wrap:anywhere}dd dl{margin:0}
+dl{display:grid;grid-template-columns:fit-content(14rem) minmax(0,1fr);gap:.15rem 1rem;font-size:.92rem}
+dt{color:var(--quiet);overflow-wrap:anywhere}dd{margin:0;overflow-wrap:anywhere}dd dl{margin:0}
 pre,code{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace;overflow-wrap:anywhere}
 .scroll{overflow-x:auto;margin:.6rem 0;max-width:100%}
 table{border-collapse:separate;border-spacing:0;font-size:.9rem}
@@ -87,7 +87,8 @@ tr.nearest th,tr.nearest td{border-bottom:2px solid var(--line)}tr.sample th,tr.
 .cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,25rem),1fr));gap:1rem;align-items:start}
 .card{background:var(--card);padding:.8rem 1rem;min-width:0}.card p{margin:.3rem 0;font-size:.92rem}
 .card h4 small{margin-left:.3rem}.card td small{display:inline;margin-left:.35rem}.card thead th{min-width:0}
-.card tbody th{min-width:5.5rem;max-width:11rem}.card .long{min-width:0}.card th,.card td{padding:.2rem .45rem}
+.card tbody th{min-width:6rem;max-width:11rem}.card .long{min-width:0}.card th,.card td{padding:.2rem .45rem}
+@media (max-width:36rem){dl{grid-template-columns:minmax(0,1fr)}dd{margin-left:1rem}}
 @media print{
 @page{size:A4 landscape;margin:11mm}
 :root{color-scheme:light;--back:#fff;--card:#f6f7f9;--text:#000;--quiet:#4a525c;--line:#c5cad1;--grid:#e3e6ea;

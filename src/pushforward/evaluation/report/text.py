@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..ledger import Likelihood
+from ..likelihood.ledger import Likelihood
 from ..results import MetricInfo, Value
 from .numbers import exact
 
@@ -97,7 +97,7 @@ def direction(metric: MetricInfo) -> str:
     return {"lower": "lower is better", "higher": "higher is better"}.get(metric.better, "nearest the floor is best")
 
 
-def effort(values: Iterable[Value]) -> str:
+def effort(values: Iterable[Value], seeds: bool = True) -> str:
     """How many samples, sets and seeds stand behind some values: "n = 2,000 samples a set, 5 disjoint sets ..."."""
     kept = list(values)
 
@@ -107,11 +107,11 @@ def effort(values: Iterable[Value]) -> str:
 
     if not kept:
         return ""
-    parts = [
-        f"n = {span([v.n for v in kept], 'sample', 'samples')} a set",
-        f"{span([v.sets for v in kept], 'disjoint set', 'disjoint sets')} a seed",
-        span([v.seeds for v in kept], "training seed", "training seeds"),
-    ]
+    parts = [f"n = {span([v.n for v in kept], 'sample', 'samples')} a set"]
+    parts.append(span([v.sets for v in kept], "disjoint set", "disjoint sets"))
+    if seeds:
+        parts[-1] += " a seed"
+        parts.append(span([v.seeds for v in kept], "training seed", "training seeds"))
     return ", ".join(parts)
 
 
