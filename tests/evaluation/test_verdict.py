@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pushforward.evaluation.ledger import Difference
+from pushforward.evaluation.likelihood.ledger import Difference
+from pushforward.evaluation.likelihood.scoring import Likelihood
 from pushforward.evaluation.results import Floor, MetricInfo, Report, Row, Value
-from pushforward.evaluation.scoring import Likelihood
 from pushforward.evaluation.verdict import apart, verdict
 
 C2ST = MetricInfo(

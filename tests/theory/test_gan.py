@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pushforward import divergences
-from pushforward.evaluation.modes import count_modes, ring_centres
+from pushforward.evaluation.metrics.modes import count_modes, ring_centres
 from pushforward.families.gans import objectives
 from pushforward.families.gans.gan import GAN, GANSettings
 from pushforward.game import Batch

@@ -14,7 +14,7 @@ from .. import __version__
 from ..errors import InputError, PushforwardError
 from ..model import GenerativeModel
 from .calibration import ABOUT, calibrations
-from .ledger import combine
+from .likelihood.ledger import combine
 from .results import Cost, Pictures, Report, Row
 from .suite import Suite
 from .trained import Scored, pooled, score_model, score_samples, shown

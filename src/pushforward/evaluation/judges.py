@@ -156,7 +156,7 @@ def _c2st(space: Space, name: str, features: Features) -> Judge:
     )  # fmt: skip
 
     def compute(trial: Trial) -> Mapping[str, float]:
-        from .two_sample import c2st, categorical_columns
+        from .metrics.two_sample import c2st, categorical_columns
 
         if isinstance(space, Table):
             mask = categorical_columns(space)
@@ -184,7 +184,7 @@ def _c2st_network() -> Judge:
     )  # fmt: skip
 
     def compute(trial: Trial) -> Mapping[str, float]:
-        from .two_sample import c2st_network
+        from .metrics.two_sample import c2st_network
 
         return {"c2st-network": c2st_network(trial.real.x, trial.sampled.x, seed=trial.seed).auc}
 
@@ -192,7 +192,7 @@ def _c2st_network() -> Judge:
 
 
 def _frechet(name: str, features: Features) -> Judge:
-    from .frechet import frechet_distance
+    from .metrics.frechet import frechet_distance
 
     key = f"frechet:{name}"
     label = "FID" if features.id == "inception" else f"FD[{features.id}]"
@@ -211,7 +211,7 @@ def _frechet(name: str, features: Features) -> Judge:
 
 
 def _kernel(name: str, features: Features) -> Judge:
-    from .kernels import kernel_distance
+    from .metrics.kernels import kernel_distance
 
     key = f"kernel:{name}"
     label = "KID" if features.id == "inception" else f"KD[{features.id}]"
@@ -229,7 +229,7 @@ def _kernel(name: str, features: Features) -> Judge:
 
 
 def _neighbours(name: str, features: Features) -> Judge:
-    from .neighbours import neighbour_statistics
+    from .metrics.neighbours import neighbour_statistics
 
     infos = (
         _info(
@@ -266,7 +266,7 @@ def _neighbours(name: str, features: Features) -> Judge:
 
 
 def _sliced(name: str, features: Features) -> Judge:
-    from .wasserstein import sliced_wasserstein
+    from .metrics.wasserstein import sliced_wasserstein
 
     info = _info(
         "sliced", f"SW2[{features.id}]", "distance", "lower",
@@ -282,7 +282,7 @@ def _sliced(name: str, features: Features) -> Judge:
 
 
 def _mmd(name: str, features: Features) -> Judge:
-    from .kernels import median_bandwidth, mmd
+    from .metrics.kernels import median_bandwidth, mmd
 
     info = _info(
         "mmd", f"MMD[{features.id}]", "distance", "lower",
@@ -302,7 +302,7 @@ def _mmd(name: str, features: Features) -> Judge:
 
 
 def _exact(name: str, features: Features) -> Judge:
-    from .wasserstein import wasserstein
+    from .metrics.wasserstein import wasserstein
 
     words = (
         "Wasserstein distance of order {} between the first samples and as many held-out examples, by an optimal "
@@ -322,8 +322,8 @@ def _exact(name: str, features: Features) -> Judge:
 
 
 def _vendi(name: str, features: Features) -> Judge:
-    from .kernels import median_bandwidth
-    from .vendi import vendi_score
+    from .metrics.kernels import median_bandwidth
+    from .metrics.vendi import vendi_score
 
     info = _info(
         "vendi", f"Vendi[{features.id}]", "support", "floor",
@@ -360,7 +360,7 @@ def _classes(name: str, features: Features) -> Judge:
 
 
 def _inception(name: str, features: Features) -> Judge:
-    from .inception_score import inception_score
+    from .metrics.inception_score import inception_score
 
     info = _info(
         "inception-score", "IS", "support", "higher",
@@ -376,7 +376,7 @@ def _inception(name: str, features: Features) -> Judge:
 
 
 def _modes(data: Any) -> Judge | None:
-    from .modes import known_modes, mode_coverage
+    from .metrics.modes import known_modes, mode_coverage
 
     modes = known_modes(data)
     if modes is None:
@@ -422,8 +422,8 @@ def _modes(data: Any) -> Judge | None:
 
 
 def _columns(space: Space) -> Judge:
-    from .column_tests import largest_deviate
-    from .columns import column_errors, mean_column_error, mean_pair_error, pair_errors, worst
+    from .metrics.column_tests import largest_deviate
+    from .metrics.columns import column_errors, mean_column_error, mean_pair_error, pair_errors, worst
 
     infos = [
         _info(
@@ -468,7 +468,7 @@ def _columns(space: Space) -> Judge:
 
 
 def _memorization(name: str, features: Features) -> Judge:
-    from .memorization import HeldOut, TrainingSet, copies, memorization
+    from .metrics.memorization import HeldOut, TrainingSet, copies, memorization
 
     known: dict[int, TrainingSet] = {}
 
@@ -519,7 +519,7 @@ def _memorization(name: str, features: Features) -> Judge:
 
 
 def _likelihood_distance(name: str, features: Features) -> Judge:
-    from .likelihood_distance import feature_likelihood_distance
+    from .metrics.likelihood_distance import feature_likelihood_distance
 
     infos = (
         _info(

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import InputError
-from .ledger import Difference, Likelihood
+from .likelihood.ledger import Difference, Likelihood
 
 if TYPE_CHECKING:
     import numpy as np

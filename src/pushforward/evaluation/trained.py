@@ -14,10 +14,10 @@ import torch
 from ..errors import PushforwardError
 from ..spaces import Pixels, Tokens
 from ..training.memory import Peak
+from .likelihood.scoring import Likelihood, likelihood_of
+from .likelihood.significance import standard_error
 from .measure import sampling_cost
 from .results import Cost
-from .scoring import Likelihood, likelihood_of
-from .significance import standard_error
 from .suite import Scores, Suite
 
 NEAREST = 8
@@ -185,7 +185,7 @@ def pooled(trainings: Sequence[Scored]) -> tuple[Likelihood | None, np.ndarray |
 
 
 def _nearest(suite: Suite, samples: torch.Tensor) -> tuple[np.ndarray, np.ndarray] | None:
-    from .nearest_picture import nearest_examples
+    from .metrics.nearest_picture import nearest_examples
 
     if isinstance(suite.data.space, Tokens) or len(samples) == 0:
         return None

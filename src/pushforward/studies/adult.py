@@ -16,7 +16,7 @@ NEEDS = "adult.csv, the census income table (UCI Adult, rows without missing cel
 def measure(model: Any, data: Any, entry: Entry, seed: int) -> Mapping[str, float]:
     """Of one fitted model: how well trees tell its samples from held-out rows, missing cells, held-out likelihood."""
     from ..errors import DensityUnavailable
-    from ..evaluation.two_sample import c2st, categorical_columns
+    from ..evaluation.metrics.two_sample import c2st, categorical_columns
 
     real = data.test.all()[0].numpy()[:ROWS]
     drawn = model.sample(ROWS, seed=seed, **entry.sampling).numpy()
@@ -29,7 +29,7 @@ def measure(model: Any, data: Any, entry: Entry, seed: int) -> Mapping[str, floa
 
 def reference(data: Any) -> Mapping[str, Mapping[str, float]]:
     """The floor (training rows again) and the ceiling (columns drawn independently)."""
-    from ..evaluation.two_sample import c2st, categorical_columns, independent_columns, resampled_rows
+    from ..evaluation.metrics.two_sample import c2st, categorical_columns, independent_columns, resampled_rows
 
     real, train = data.test.all()[0].numpy()[:ROWS], data.train.all()[0].numpy()
     copies, mixed = resampled_rows(train, ROWS), independent_columns(train, ROWS)

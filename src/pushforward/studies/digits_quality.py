@@ -23,7 +23,7 @@ def _judge() -> tuple[Any, Any, Any, Any, float]:
     import numpy as np
 
     from ..data import load
-    from ..evaluation.classifier import PictureClassifier
+    from ..evaluation.metrics.classifier import PictureClassifier
 
     labelled = load("digits", condition="label")
     x, y = (t.numpy() for t in labelled.train.all())
@@ -44,7 +44,7 @@ def measure(model: Any, data: Any, entry: Entry, seed: int) -> Mapping[str, floa
 
 
 def reference(data: Any) -> Mapping[str, Mapping[str, float]]:
-    from ..evaluation.classifier import independent_pixels
+    from ..evaluation.metrics.classifier import independent_pixels
 
     classifier, x, labels, held_out, right = _judge()
     rows = {}

@@ -182,7 +182,7 @@ def ring() -> Case:
     """Eight Gaussians on a circle."""
     from ..data import load
     from ..data.builtin.source import ring as made
-    from ..evaluation.modes import ring_centres
+    from ..evaluation.metrics.modes import ring_centres
 
     data = load("ring:n=40000")
     centres = ring_centres().float()

@@ -12,14 +12,14 @@ SAMPLES = 10_000
 
 
 def measure(model: Any, data: Any, entry: Entry, seed: int) -> Mapping[str, float]:
-    from ..evaluation.modes import count_modes, ring_centres
+    from ..evaluation.metrics.modes import count_modes, ring_centres
 
     found = count_modes(model.sample(SAMPLES, seed=seed, **entry.sampling), ring_centres(), STD)
     return {"modes": found.found, "high_quality": found.high_quality}
 
 
 def reference(data: Any) -> Mapping[str, Mapping[str, float]]:
-    from ..evaluation.modes import count_modes, perfect_share, ring_centres
+    from ..evaluation.metrics.modes import count_modes, perfect_share, ring_centres
 
     real = count_modes(data.test.all()[0], ring_centres(), STD)
     return {

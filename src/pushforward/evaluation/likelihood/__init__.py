@@ -1,0 +1,1 @@
+"""Likelihoods side by side: what each is worth, and which differences may be claimed."""
