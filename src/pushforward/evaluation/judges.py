@@ -343,20 +343,33 @@ def _vendi(name: str, features: Features) -> Judge:
 
 
 def _classes(name: str, features: Features) -> Judge:
-    key = f"classes:{name}"
-    info = _info(
-        key, "class shares TV", "support", "lower",
-        "Total variation between the classes that a classifier of the training data sees in samples and in held-out "
-        "examples. It is the share of samples that would have to change class.",
-        features, perfect=0.0, headline=True,
+    key, deviate = f"classes:{name}", f"class-z:{name}"
+    infos = (
+        _info(
+            key, "class shares TV", "support", "lower",
+            "Total variation between the classes that a classifier of the training data sees in samples and in held-out "
+            "examples. It is the share of samples that would have to change class.",
+            features, perfect=0.0, headline=True,
+        ),
+        _info(
+            deviate, "class z", "support", "lower",
+            "How many standard deviations the class lies beyond chance whose share differs most. One class of many that "
+            "is drawn too seldom shows here first.",
+            features,
+        ),
     )  # fmt: skip
 
     def compute(trial: Trial) -> Mapping[str, float]:
         real, sampled = trial.real.probabilities(name), trial.sampled.probabilities(name)
-        # Of mean probabilities, not of winners: steadier, and no less right about shares.
-        return {key: float(0.5 * (real.mean(0) - sampled.mean(0)).abs().sum())}
+        a, b = (torch.bincount(p.argmax(1), minlength=p.shape[1]).double() for p in (real, sampled))
+        return {
+            # Of mean probabilities, not of winners: steadier, and no less right about shares.
+            key: float(0.5 * (real.mean(0) - sampled.mean(0)).abs().sum()),
+            # Counts of two samples of one size: their difference has their sum as its variance.
+            deviate: float(((a - b).abs() / (a + b).clamp_min(1).sqrt()).max()),
+        }
 
-    return Judge((info,), compute, {key: "positive"}, rows=10_000)
+    return Judge(infos, compute, {key: "positive"}, rows=10_000)
 
 
 def _inception(name: str, features: Features) -> Judge:
