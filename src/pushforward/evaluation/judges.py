@@ -347,14 +347,14 @@ def _classes(name: str, features: Features) -> Judge:
     infos = (
         _info(
             key, "class shares TV", "support", "lower",
-            "Total variation between the classes that a classifier of the training data sees in samples and in held-out "
-            "examples. It is the share of samples that would have to change class.",
+            "Total variation between the classes that a classifier of the training data sees in samples and in "
+            "held-out examples. It is the share of samples that would have to change class.",
             features, perfect=0.0, headline=True,
         ),
         _info(
             deviate, "class z", "support", "lower",
-            "How many standard deviations the class lies beyond chance whose share differs most. One class of many that "
-            "is drawn too seldom shows here first.",
+            "How many standard deviations the class lies beyond chance whose share differs most. One class of many "
+            "that is drawn too seldom shows here first.",
             features,
         ),
     )  # fmt: skip
