@@ -37,7 +37,7 @@ caption{text-align:left;padding:.2rem 0}
 th,td{padding:.32rem .6rem;text-align:left;vertical-align:top;border-bottom:1px solid var(--line)}
 thead th{vertical-align:bottom;border-bottom:2px solid var(--quiet);max-width:11rem;min-width:4.6rem}
 .wide{font-size:.85rem}.wide th,.wide td{padding:.3rem .38rem}.wide small{font-size:.77rem}
-.wide thead th.name{min-width:5.3rem}
+.wide thead th.name{min-width:5.6rem}
 thead small,tbody th small,td small{display:block}.words{min-width:9rem}
 tbody th{font-weight:600;min-width:8rem;max-width:13rem}
 .wide tbody th,.wide .corner,.plots tbody th{position:sticky;left:0;background:var(--back);z-index:1}
