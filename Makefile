@@ -13,7 +13,7 @@ TORCH_INDEX ?= $(shell [ "$$(uname -s)" != Linux ] || command -v nvidia-smi >/de
 
 help:
 	@echo 'make install  install into $(VENV)'
-	@echo 'make demo     install, then fit every first model to embedded data (about 4 minutes)'
+	@echo 'make demo     install, then fit every first model to embedded data and compare them (about 6 minutes)'
 	@echo 'make test     install, then lint, check types and run the tests'
 	@echo 'make lint     lint and check types only'
 	@echo 'make format   format the code'
