@@ -110,7 +110,7 @@ def test_densities_share_one_logarithmic_scale_and_one_range() -> None:
     half = (np.where(np.arange(4000) % 2, x, 99.0), y)  # every other point far beyond
     page = read(heatmaps.maps(Field("a"), Field("b"), (x, y), [("half", half)]))
     pictures = [np.asarray(opened(n.attributes["href"]).convert("P")) for n in page.all("image")]
-    data, model, bar = pictures
+    data, bar, model = pictures
     assert data.shape == model.shape
     across, up = (Bins(Field(name), v, most) for name, v, most in (("a", x, 56), ("b", y, 56)))
     assert (len(across), len(up)) == data.shape[::-1]
@@ -130,7 +130,7 @@ def test_the_scale_reaches_the_densest_cell_of_any_model() -> None:
     rng = np.random.default_rng(0)
     wide, narrow = rng.standard_normal((2, 3000)), 0.05 * rng.standard_normal((2, 3000))
     page = read(heatmaps.maps(Field("a"), Field("b"), (wide[0], wide[1]), [("m", (narrow[0], narrow[1]))]))
-    data, model, _ = (np.asarray(opened(n.attributes["href"]).convert("P")) for n in page.all("image"))
+    data, _, model = (np.asarray(opened(n.attributes["href"]).convert("P")) for n in page.all("image"))
     assert model.max() == 255 and data.max() < 200
 
 

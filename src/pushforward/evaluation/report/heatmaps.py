@@ -52,7 +52,7 @@ Pairs = tuple[np.ndarray, np.ndarray]
 
 
 def maps(a: Field, b: Field, data: Pairs, models: Sequence[tuple[str, Pairs]]) -> str:
-    """A line of figures: the data first, then each model by name, all on one scale; the colour bar last.
+    """A line of figures: the data first and the colour bar, then each model by name, all on one scale.
 
     Args:
         a, b: the columns across and up.
@@ -76,7 +76,7 @@ def maps(a: Field, b: Field, data: Pairs, models: Sequence[tuple[str, Pairs]]) -
         figures.append(figure(drawing.done(), drawing.width, named(name, note)))
     unit = "share" if across.edges is None and up.edges is None else "per steradian" if b.sine else "density"
     bar = colour_bar(scale, unit)
-    figures.append(figure(bar.done(), bar.width, ""))
+    figures.insert(1, figure(bar.done(), bar.width, ""))
     return tag("div", "".join(figures), cls="row")
 
 

@@ -88,7 +88,8 @@ tr.nearest th,tr.nearest td{border-bottom:2px solid var(--line)}tr.sample th,tr.
 .card{background:var(--card);padding:.8rem 1rem;min-width:0}.card p{margin:.3rem 0;font-size:.92rem}
 .card h4 small{margin-left:.3rem}.card td small{display:inline;margin-left:.35rem}.card thead th{min-width:0}
 .card tbody th{min-width:6rem;max-width:11rem}.card .long{min-width:0}.card th,.card td{padding:.2rem .45rem}
-@media (max-width:36rem){dl{grid-template-columns:minmax(0,1fr)}dd{margin-left:1rem}}
+@media (max-width:36rem){dl{grid-template-columns:minmax(0,1fr)}dd{margin-left:1rem}
+dd dl{grid-template-columns:fit-content(8rem) minmax(0,1fr)}dd dd{margin-left:0}}
 @media print{
 @page{size:A4 landscape;margin:11mm}
 :root{color-scheme:light;--back:#fff;--card:#f6f7f9;--text:#000;--quiet:#4a525c;--line:#c5cad1;--grid:#e3e6ea;
