@@ -34,7 +34,8 @@ class Case:
 
     Attributes:
         data: split. fresh: rows of a perfect sampler by seed, (N, *shape). mode: of each row, an integer.
-        centre: of each row, what it spreads around. column: whose dependence on the others can be broken.
+        centre: of each row, what it spreads around. column: whose dependence on the others is broken; within modes, or
+            over all rows where columns depend on each other through the modes alone.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Case:
     centre: Callable[[Tensor], Tensor]
     column: int | None
     faults: Mapping[str, Fault]
+    within: bool = True
 
     def reference(self, k: int) -> Any:
         """The data with other held-out rows in reference k."""
@@ -88,8 +90,8 @@ def narrow(case: Case, x: Tensor, generator: np.random.Generator) -> Tensor:
 
 
 def broken_correlation(case: Case, x: Tensor, generator: np.random.Generator) -> Tensor:
-    """One column (of pictures, one half) dealt out anew within each mode, so that it depends on nothing else."""
-    out, mode = x.clone(), case.mode(x)
+    """One column (of pictures, one half) dealt out anew, within each mode, so that it depends on nothing else."""
+    out, mode = x.clone(), case.mode(x) if case.within else torch.zeros(len(x))
     for m in mode.unique():
         rows = torch.nonzero(mode == m)[:, 0]
         other = rows[torch.from_numpy(generator.permutation(len(rows)))]
@@ -193,7 +195,7 @@ def ring() -> Case:
     def fresh(seed: int) -> Tensor:
         return torch.from_numpy(made(n=N, seed=seed + 1)[0])
 
-    return Case("ring", data, fresh, mode, lambda x: centres[mode(x)].double(), 1, COMMON)
+    return Case("ring", data, fresh, mode, lambda x: centres[mode(x)].double(), 1, COMMON, within=False)
 
 
 WEIGHTS = np.array([0.4, 0.25, 0.2, 0.15])
