@@ -78,7 +78,7 @@ def test_the_studies_there_are() -> None:
     assert study_names() == ["adult", "adult-missing", "digits-quality", "planted-faults", "rare-events", "ring-modes"]
     for name in study_names():
         found = study(name)
-        assert found.name == name and found.models
+        assert found.name == name and (found.models or found.experiment)
         targets = {t.value for entry in found.models for t in entry.targets}
         assert targets <= found.values.keys()
     with pytest.raises(InputError, match="ring-modes"):

@@ -135,8 +135,7 @@ class Names:
                 parts.append(x if step is None else _on_grid(x, step))
             else:
                 x = flat.double()
-                whole = {"mean": x.mean, "std": x.std, "sum": x.sum}[name.kind]
-                parts.append(whole(1))
+                parts.append(x.mean(1) if name.kind == "mean" else x.std(1) if name.kind == "std" else x.sum(1))
         return torch.stack(parts, 1) if parts else torch.zeros(len(flat), 0, dtype=torch.float64)
 
 
