@@ -67,6 +67,7 @@ def test_only_those_inside_every_floor_cannot_be_told() -> None:
     assert "good cannot be told from the data by any metric here with 500 samples at a time." in said
     assert "bad covers 71% of the data's support, where other real data cover 97%." in said
     assert "Every model can be told" not in said
+    assert "Of 4 metrics, few tell these from the data: bad by coverage alone." in said
     assert "Every model can be told from the data" in words([bad, Row("worse", values=bad.values)])
     assert "cannot be told" not in words([bad])
 

@@ -63,13 +63,22 @@ def apart(a: Value, b: Value) -> bool:
     return a.high < b.low or b.high < a.low
 
 
+FEW = 3
+"""Metrics that a sentence names."""
+
+
 def indistinguishable(report: Report) -> list[str]:
-    """Models none of whose metrics leaves the floor, and the worst news of the others."""
-    same, different = [], []
+    """Models none of whose metrics leaves the floor, and the metrics by which others are told where they are few."""
+    labels = {info.key: info.label for info in report.metrics}
+    same, different = [], {}
     for row in report.models:
-        judged = [v for v in row.values.values() if v.outside is not None]
+        judged = {key: v for key, v in row.values.items() if v.outside is not None and key in labels}
         if judged:
-            (same if not any(v.outside for v in judged) else different).append(row.name)
+            told = [labels[key] for key, v in judged.items() if v.outside]
+            if told:
+                different[row.name] = told
+            else:
+                same.append(row.name)
     n = report.settings.get("n")
     at = f" with {n:,} samples at a time" if isinstance(n, int) else ""
     out = []
@@ -78,6 +87,9 @@ def indistinguishable(report: Report) -> list[str]:
         out.append(f"{_and(same)} {verb}{at}.")
     if different and len(different) == len(report.models) > 1:
         out.append(f"Every model can be told from the data{at}: some metric leaves the interval of a perfect sampler.")
+    by = [f"{name} by {_and(told)} alone" for name, told in different.items() if len(told) <= FEW]
+    if by:
+        out.append(f"Of {len(report.metrics)} metrics, few tell these from the data: {'; '.join(by)}.")
     return out
 
 
