@@ -12,7 +12,7 @@ from torch import Tensor
 from ..errors import PushforwardError
 from ..spaces import Pixels, Space, Sphere, Table, Tokens, Torus
 
-GAUSSIAN_ROWS = 10_000
+GAUSSIAN_ROWS = 5_000
 """Training rows that the Gaussian is fitted to, at most."""
 
 ABOUT = {

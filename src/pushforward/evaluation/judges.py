@@ -225,7 +225,7 @@ def _kernel(name: str, features: Features) -> Judge:
     def compute(trial: Trial) -> Mapping[str, float]:
         return {key: kernel_distance(trial.real.features(name), trial.sampled.features(name))}
 
-    return Judge((info,), compute)
+    return Judge((info,), compute, rows=1_000)
 
 
 def _neighbours(name: str, features: Features) -> Judge:
@@ -298,7 +298,7 @@ def _mmd(name: str, features: Features) -> Judge:
             width.append(median_bandwidth(real, real))
         return {"mmd": mmd(real, trial.sampled.features(name), bandwidth=width[0])}
 
-    return Judge((info,), compute, {"mmd": "positive"})
+    return Judge((info,), compute, {"mmd": "positive"}, rows=1_000)
 
 
 def _exact(name: str, features: Features) -> Judge:

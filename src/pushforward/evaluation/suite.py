@@ -22,7 +22,7 @@ ROWS, SETS, POINTS = 2_000, 5, 500
 PICTURE_ROWS, PICTURE_SETS, PICTURE_POINTS = 500, 3, 100
 """The same for pictures, of which some models draw a few in a second."""
 LEAST = 20
-NEAR = 10_000
+NEAR = 5_000
 """Training rows that near copies are sought among, at most (exact ones among all)."""
 
 Scores = dict[str, list[float]]
