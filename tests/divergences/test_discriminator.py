@@ -97,3 +97,10 @@ def test_what_is_refused_says_why() -> None:
         optimal_discriminator(Samples([0.0, 1.0]), Samples([0.0, 1.0]))
     with pytest.raises(InputError, match=r"one number in \[0, 1\]"):
         gan_objective([1, 0], [0, 1], lambda x: 2 * np.ones(len(x)))
+
+
+def test_the_best_discriminator_attains_the_value_where_it_rounds_to_one() -> None:
+    """In the tail of the narrower density D* is 1 to the last bit, and log(1 - D*) is finite all the same."""
+    p, q = Gaussian([0.3], [[1.0]]), Gaussian([-1.0], [[0.49]])
+    for a, b in ((p, q), (q, p)):
+        assert gan_objective(a, b, optimal_discriminator(a, b)) == pytest.approx(float(gan_value(a, b)), abs=1e-9)

@@ -90,10 +90,14 @@ def gan_objective(p: Any, q: Any, discriminator: Callable[[Array], Any]) -> floa
         return d
 
     def under_p(x: Array, r: Array) -> Any:
+        if isinstance(discriminator, Discriminator):  # from its logit: D itself rounds to 1 in the tails
+            return -np.logaddexp(0.0, -discriminator.log_ratio(x))
         with np.errstate(divide="ignore"):
             return np.log(judged(x))
 
     def under_q(x: Array, r: Array) -> Any:
+        if isinstance(discriminator, Discriminator):
+            return -np.logaddexp(0.0, discriminator.log_ratio(x))
         with np.errstate(divide="ignore"):
             return np.log1p(-judged(x))
 
