@@ -148,3 +148,14 @@ def test_losses_of_a_run_by_name() -> None:
     assert steps == [1.0, 2.0] and losses["generator"] == [1.0, 0.5]
     assert math.isnan(losses["critic"][0]) and losses["critic"][1] == 2.0 and losses["held-out"][1] == 0.7
     assert history([]) is None
+
+
+def test_parzen_windows_stand_beside_real_data(gaussian: pf.Data, tmp_path: Path) -> None:
+    pf.fit("gmm", "digits", out=tmp_path / "run", progress=False, settings={"components": 2})
+    asked = {"n": 30, "sets": 1, "points": 5, "features": ["pca64"], "metrics": ["c2st"]}
+    found = pf.evaluate(tmp_path / "run", parzen=True, **asked)
+    (note,) = [note for note in found.rows[0].notes if note.startswith("Parzen window")]
+    assert "30 real training examples" in note and "must not rank" in note
+    model = pf.build("gmm", gaussian.space)
+    with pytest.raises(InputError, match="for pictures"):
+        pf.evaluate(model, gaussian, parzen=True, metrics=["columns"], features=["standardized"])

@@ -63,6 +63,9 @@ def evaluate(
         typer.Option("--density", metavar="NAME=VALUE", help="An option of its log-prob, such as k=64. Repeatable."),
     ] = None,
     ais: Annotated[bool, typer.Option("--ais", help="Annealed likelihood of an autoencoder: slow, tighter.")] = False,
+    parzen: Annotated[
+        bool, typer.Option("--parzen", help="Of pictures: the Parzen-window estimate of 2014, and what real data get.")
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, metavar="S", help="Of samples and of every random choice.")] = 0,
     device: OnDevice = Device.auto,
     out: Annotated[
@@ -87,7 +90,7 @@ def evaluate(
     folder = out or opened.folder / "evaluation"
     report = score(
         opened, loaded, n=n, sets=sets, seed=seed, points=points, features=names(features), file=feature_file,
-        metrics=names(metrics), options=options, density=of_density, ais=ais, out=folder, log=output.log,
+        metrics=names(metrics), options=options, density=of_density, ais=ais, parzen=parzen, out=folder, log=output.log,
     )  # fmt: skip
     document = {"run": opened.folder, "report": folder / "report.html", **report.to_json()}
     output.result(document, lambda: show(report, folder))

@@ -36,6 +36,7 @@ def evaluate(
     options: Mapping[str, Any] | None = None,
     density: Mapping[str, Any] | None = None,
     ais: bool = False,
+    parzen: bool = False,
     out: str | Path | None = None,
     log: Callable[[str], None] = lambda text: None,
 ) -> Report:
@@ -56,6 +57,7 @@ def evaluate(
         metrics: keys or labels, to compute these alone.
         options: of sampling. density: of `log_prob` ({"k": 64} for a tighter bound of a VAE).
         ais: the likelihood of an autoencoder by annealed importance sampling: slower, and a tighter bound.
+        parzen: of pictures, the Parzen-window estimate of the papers of 2014, always beside that of real examples.
         out: a folder for `report.html` and `report.json`.
 
     Raises:
@@ -70,7 +72,7 @@ def evaluate(
     else:
         name = run.config.model if run is not None else (opened.config.model if opened.config else "model")
         scored = score_model(
-            suite, opened, seed=seed, points=points, options=options, density=density, ais=ais, log=log
+            suite, opened, seed=seed, points=points, options=options, density=density, ais=ais, parzen=parzen, log=log
         )
         if run is not None:
             add_run(scored, run)

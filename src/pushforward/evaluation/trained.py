@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..errors import PushforwardError
+from ..errors import InputError, PushforwardError
 from ..spaces import Pixels, Tokens
 from ..training.memory import Peak
 from .likelihood.scoring import Likelihood, likelihood_of
@@ -101,6 +101,7 @@ def score_model(
     options: Mapping[str, Any] | None = None,
     density: Mapping[str, Any] | None = None,
     ais: bool = False,
+    parzen: bool = False,
     log: Callable[[str], None] = lambda text: None,
 ) -> Scored:
     """Draw samples of a model and score them, and held-out points under it.
@@ -108,7 +109,10 @@ def score_model(
     Args:
         seed: of the samples. points: held-out rows whose likelihood is taken, at most.
         options: of sampling. density: of `log_prob`. ais: anneal, where the model is an autoencoder.
+        parzen: add a Parzen-window estimate, beside that of real examples, to the notes.
     """
+    if parzen and not isinstance(suite.data.space, Pixels):
+        raise InputError("Parzen windows are for pictures.", "Leave parzen out: they are of historical interest only.")
     peak = Peak()
     wanted = suite.n * suite.sets
     log(f"drawing {wanted:,} samples")
@@ -119,6 +123,8 @@ def score_model(
     scored = score_samples(suite, samples)
     scored.cost = cost
     _likelihood(scored, suite, model, samples, seed, points, density or {}, ais, log)
+    if parzen:
+        scored.notes.append(_parzen(suite, samples))
     if options:
         scored.notes.append("sampling options: " + ", ".join(f"{k}={v}" for k, v in options.items()))
     return scored
@@ -158,6 +164,18 @@ def _likelihood(
         scored.own = model.log_prob(samples[:few], chosen, seed=1, **density).values.double().cpu().numpy()
     except PushforwardError as error:
         scored.notes.append(f"the likelihood of its own samples could not be taken: {error}")
+
+
+def _parzen(suite: Suite, samples: torch.Tensor) -> str:
+    """The protocol of 2014: pixels in [0, 1], sigma chosen on validation rows, as many real training rows beside."""
+    from .likelihood.parzen import parzen
+
+    top = suite.data.space.levels - 1
+    count = min(len(samples), len(suite.train))
+    validation = suite.data.validation.all(limit=1_000)[0]
+    held_out = suite.data.test.all()[0]
+    parts = (samples[:count], held_out, validation)
+    return str(parzen(*(part.double() / top for part in parts), real=suite.train[-count:].double() / top))
 
 
 def pooled(trainings: Sequence[Scored]) -> tuple[Likelihood | None, np.ndarray | None]:
