@@ -57,7 +57,7 @@ def entries(
     """
     if match not in MATCHES:
         raise InputError(f"match is {match!r}.", f"Known: {', '.join(MATCHES)}.")
-    found = []
+    found: list[Entry] = []
     for name in models:
         recipe(name)
         if any(entry.name == name for entry in found):

@@ -147,7 +147,6 @@ def assemble(
     trained: Mapping[str, Sequence[Scored]],
     *,
     title: str,
-    calibrate: bool = True,
     log: Callable[[str], None] = lambda text: None,
 ) -> Report:
     """The report of trainings by model, with calibrations, differences and the verdict."""
@@ -164,20 +163,7 @@ def assemble(
     pictures = Pictures(data.space, data.test.all(limit=max(shown(data.space), 1))[0].numpy())
     for name, scored in trained.items():
         _picture(pictures, name, scored[0])
-    if calibrate:
-        for name, draw in calibrations(data, suite.train, suite.n, suite.seed):
-            log(f"calibration: {name}")
-            row = Row(name, "calibration", ABOUT[name])
-            try:
-                scored = score_samples(suite, draw(), sets=1)
-            except PushforwardError as error:
-                row.notes.append(f"left out: {error}")
-                suite.warnings.append(f"{name}: left out, because {error}")
-                continue
-            row.values, row.missing = suite.values([scored.scores]), scored.missing
-            rows.append(row)
-            if scored.samples is not None:
-                pictures.samples[name] = scored.samples
+    rows += _calibrations(suite, pictures, log)
     report = Report(
         title=title,
         data={**{k: v for k, v in data.describe().items() if k not in ("space", "condition_space")},
@@ -196,6 +182,22 @@ def assemble(
     )  # fmt: skip
     report.verdict = verdict(report)
     return report
+
+
+def _calibrations(suite: Suite, pictures: Pictures, log: Callable[[str], None]) -> list[Row]:
+    """The rows of samplers that nobody would use; those without a meaning for the space are left out, saying so."""
+    rows = []
+    for name, draw in calibrations(suite.data, suite.train, suite.n, suite.seed):
+        log(f"calibration: {name}")
+        try:
+            scored = score_samples(suite, draw(), sets=1)
+        except PushforwardError as error:
+            suite.warnings.append(f"{name}: left out, because {error}")
+            continue
+        rows.append(Row(name, "calibration", ABOUT[name], suite.values([scored.scores]), scored.missing))
+        if scored.samples is not None:
+            pictures.samples[name] = scored.samples
+    return rows
 
 
 def model_row(suite: Suite, name: str, scored: Sequence[Scored]) -> Row:

@@ -129,7 +129,7 @@ def memorization(report: Report) -> list[str]:
         out.append(f"{_and(copies)} are exact copies of training examples, more than held-out data have.")
     near = []
     for row in report.models:
-        signs = [k for k in ("authenticity", "fld-gap") if k in row.values and row.values[k].outside]
+        signs: list[str] = [k for k in ("authenticity", "fld-gap") if k in row.values and row.values[k].outside]
         ct = row.values.get("data-copying")
         if ct is not None and ct.outside and ct.value < 0:
             signs.append("data-copying")
