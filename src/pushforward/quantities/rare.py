@@ -20,7 +20,7 @@ with the particles of both; and then the rest to a third.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -38,7 +38,8 @@ MOVES = 3
 _FIRST_SHARE, _LEVELS = 0.4, 10
 """Splitting gets this share of the draws when the event is so many levels away (a fifth each: 1e-7)."""
 _LEAST_PARTICLES, _MOST_NUMBERS = 100, 1 << 25
-_FEW_ANCESTORS = 4.0
+_FEW_ANCESTORS, _SOME_ANCESTORS = 4.0, 10.0
+"""Of the particles in the event: with fewer there is no estimate; with fewer it comes with a caution."""
 _MOST_DIMENSIONS = 600
 _TRIAL, _LEAST_HITS = 0.05, 30
 LEAST_DRAWS = 5_000
@@ -124,7 +125,7 @@ def estimate(
     pooled = _Pooled(parts)
     found.value, found.relative_error = pooled.probability, pooled.relative_error
     found.effective_sample_size = sum(part.ancestors for part in parts)
-    found.notes += [_how(part) for part in parts]
+    found.notes += [*map(_how, parts), *_caution(parts)]
     found.notes.append("no importance weights: those of Gaussians about the event would vary too much")
     return found
 
@@ -204,7 +205,7 @@ def _weighted(found: Rare, proposal: Proposal, distance: Distance, n: int, poole
     found.relative_error = math.sqrt(variance / n)
     found.effective_sample_size = float(weights.sum().square() / weights.square().sum())
     found.method = "importance sampling after multilevel splitting"
-    found.notes += [_how(part) for part in pooled.parts]
+    found.notes += [*map(_how, pooled.parts), *_caution(pooled.parts)]
     found.notes.append(
         f"{n:,} weighted draws of Gaussians about {len(proposal)} part{'s' if len(proposal) > 1 else ''} of the event: "
         f"{float((weights > 0).double().mean()):.0%} of them in it, worth {found.effective_sample_size:,.0f} equally "
@@ -219,3 +220,9 @@ def _how(part: Subset) -> str:
         f"splitting with {size:,} particles through {len(part.levels)} nested events: {part.draws:,} draws, "
         f"{part.acceptance:.0%} of the moves accepted, {part.ancestors:,.0f} effective ancestors"
     )
+
+
+def _caution(parts: Sequence[Subset]) -> list[str]:
+    if sum(part.ancestors for part in parts) >= _SOME_ANCESTORS:
+        return []
+    return ["few ancestors: a part of the event far from where they are may have been missed; other seeds would tell"]
