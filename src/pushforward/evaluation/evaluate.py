@@ -166,8 +166,7 @@ def assemble(
     rows += _calibrations(suite, pictures, log)
     report = Report(
         title=title,
-        data={**{k: v for k, v in data.describe().items() if k not in ("space", "condition_space")},
-              "description": data.space.describe()},
+        data=_about_data(data),
         metrics=[info for info in suite.metrics if any(info.key in row.values for row in rows)],
         floor=floors,
         rows=rows,
@@ -182,6 +181,14 @@ def assemble(
     )  # fmt: skip
     report.verdict = verdict(report)
     return report
+
+
+def _about_data(data: Any) -> dict[str, Any]:
+    """Where the rows came from and how they were split, each number once."""
+    found = data.describe()
+    split = {k: v for k, v in found["split"].items() if k not in found["sizes"]}
+    kept = {k: found[k] for k in ("name", "source", "options", "sizes", "hash", "notes")}
+    return {"description": data.space.describe(), **kept, "split": split}
 
 
 def _calibrations(suite: Suite, pictures: Pictures, log: Callable[[str], None]) -> list[Row]:

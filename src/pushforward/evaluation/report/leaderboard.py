@@ -52,7 +52,7 @@ def leaderboard(report: Report, anchors: dict[str, str] | None = None) -> str:
     if report.floor:
         empty = tag("td", "", cls="empty") * (likelihoods + len(costs))
         cells = "".join(_floor_cell(report, metric) for metric in metrics)
-        name = tag("th", "real data <small>floor: held-out against held-out</small>", scope="row", cls="name")
+        name = tag("th", "real data <small>floor: real rows in the place of samples</small>", scope="row", cls="name")
         floor = tag("tbody", tag("tr", name + cells + empty, data_row="floor"), cls="floor")
     models = ranked(report)
     others = [row for row in report.rows if row.kind != "model"]
