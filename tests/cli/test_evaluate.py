@@ -56,7 +56,7 @@ def test_mistakes_are_one_sentence(cli: Cli, run: Path, words: tuple[object, ...
 def test_other_data_must_be_alike(cli: Cli, run: Path) -> None:
     assert cli("evaluate", run, "ring:n=600,seed=5", *FEW).code == 0
     result = cli("evaluate", run, "digits")
-    assert result.code == 2 and "but the run models 2 real numbers" in result.err
+    assert result.code == 2 and "the model is for 2 real numbers" in result.err
 
 
 def test_models_on_data_and_again(cli: Cli) -> None:

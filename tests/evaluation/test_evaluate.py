@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv
 import pytest
 import torch
 
@@ -16,7 +17,6 @@ from pushforward.errors import InputError
 from pushforward.evaluation.calibration import calibrations
 from pushforward.evaluation.evaluate import history
 from pushforward.evaluation.measure import counted
-from pushforward.evaluation.suite import plain_rows
 
 QUICK = ["columns", "copies", "frechet:standardized"]
 
@@ -70,7 +70,7 @@ def test_table_frame_and_representation(report: pf.Report) -> None:
 
 
 def test_the_same_seed_gives_the_same_numbers(gaussian: pf.Data) -> None:
-    x = plain_rows(gaussian.train)[:300] + 0.01
+    x = gaussian.train.all()[0][:300] + 0.01
     a, b = (pf.evaluate(x, gaussian, n=150, sets=2, features=["standardized"], metrics=QUICK) for _ in range(2))
     assert {k: v.each for k, v in a.rows[0].values.items()} == {k: v.each for k, v in b.rows[0].values.items()}
     assert a.floor == b.floor
@@ -98,7 +98,7 @@ def test_bad_subjects(gaussian: pf.Data, tmp_path: Path) -> None:
 
 
 def test_calibrations_are_what_they_say(gaussian: pf.Data) -> None:
-    train = plain_rows(gaussian.train)
+    train = gaussian.train.all()[0]
     drawn = {name: draw() for name, draw in calibrations(gaussian, train, 2000)}
     rows = {tuple(row) for row in train.tolist()}
     assert all(tuple(row) in rows for row in drawn["copycat"].tolist())
@@ -119,7 +119,7 @@ def test_calibrations_stay_in_the_space(source: str) -> None:
         data = pf.load(pa.table({"a": row % 7, "b": np.where(row % 3, "x", "y"), "c": row / 60}))
     else:
         data = pf.load(source)
-    for name, draw in calibrations(data, plain_rows(data.train), 30):
+    for name, draw in calibrations(data, data.train.all()[0], 30):
         x = draw()
         assert len(data.space.check(x)) == 30, name
 
@@ -159,3 +159,39 @@ def test_parzen_windows_stand_beside_real_data(gaussian: pf.Data, tmp_path: Path
     model = pf.build("gmm", gaussian.space)
     with pytest.raises(InputError, match="for pictures"):
         pf.evaluate(model, gaussian, parzen=True, metrics=["columns"], features=["standardized"])
+
+
+def table(path: Path, rows: int, seed: int) -> Path:
+    generator = np.random.default_rng(seed)
+    a = generator.standard_normal(rows)
+    columns = {"a": a, "b": a + 0.3 * generator.standard_normal(rows), "c": np.where(a > 0, "x", "y")}
+    pyarrow.csv.write_csv(pa.table(columns), path)
+    return path
+
+
+def test_a_run_is_evaluated_on_new_rows_without_those_it_has_seen(tmp_path: Path) -> None:
+    old = table(tmp_path / "old.csv", 2000, 0)
+    pf.fit("gmm", old, out=tmp_path / "run", progress=False, settings={"components": 1})
+    asked = {"sets": 1, "n": 30, "points": 20, "features": ["encoded"], "metrics": ["columns", "copies"]}
+    found = pf.evaluate(tmp_path / "run", table(tmp_path / "new.csv", 900, 1), **asked)
+    assert found.data["sizes"] == {"train": 720, "validation": 90, "test": 90}
+    assert any("copies are sought among its own training rows" in w for w in found.warnings)
+    # The file that it was fitted to, split otherwise: what it was fitted to is left out.
+    other = pf.load(old, split_seed=5)
+    again = pf.evaluate(tmp_path / "run", other, **asked)
+    own = pf.load(old)
+    seen = {tuple(row) for row in own.train.all()[0].tolist()}
+    rows = [row for part in (other.train, other.validation, other.test) for row in part.x.tolist()]
+    assert sum(again.data["sizes"].values()) == sum(tuple(row) not in seen for row in rows) == 400
+    assert again.floor["copies"].mean == 0  # so none of those that are left is a training row of the run
+
+
+def test_likelihoods_are_of_held_out_rows() -> None:
+    """A kernel at every training row likes those far better than others: the ledger has the others."""
+    generator = np.random.default_rng(0)
+    data = pf.load(generator.standard_normal((900, 12)))
+    model = pf.fit("kde", data, progress=False, settings={"bandwidth": 0.15})
+    found = pf.evaluate(model, data, n=30, sets=1, points=90, features=["standardized"], metrics=["columns"]).rows[0]
+    held_out, train = (model.log_prob(part.all()[0][:90]).mean() for part in (data.test, data.train))
+    assert found.likelihood is not None and found.likelihood.mean == pytest.approx(held_out, rel=1e-6)
+    assert train > held_out + 5

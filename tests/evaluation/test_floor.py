@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from scipy.stats import t
 
-from pushforward.evaluation.floor import combine, floor_of, is_outside, known_floor
+from pushforward.evaluation.floor import Scale, combine, floor_of, is_outside, known_floor
 from pushforward.evaluation.results import Floor
 
 
@@ -19,28 +20,42 @@ def test_the_interval_is_students_prediction_interval() -> None:
     assert floor == Floor(2.5, pytest.approx(2.5 - reach), pytest.approx(2.5 + reach), x.std(ddof=1), 100, 4)
 
 
-@pytest.mark.parametrize("shape", ["normal", "distance", "half-normal"])
+Draw = Callable[..., np.ndarray]
+DRAWS: dict[str, tuple[Draw, Scale]] = {
+    "normal": (lambda g, *size: 0.7 + 0.1 * g.standard_normal(size), "plain"),
+    "chi-square 6": (lambda g, *size: g.chisquare(6, size) / 6, "positive"),
+    "chi-square 2": (lambda g, *size: g.chisquare(2, size), "positive"),
+    "half-normal": (lambda g, *size: np.abs(g.standard_normal(size)), "positive"),
+    "share": (lambda g, *size: g.binomial(400, 0.97, size) / 400, "share"),
+}
+
+
+@pytest.mark.parametrize("name", DRAWS)
 @pytest.mark.parametrize("sets", [1, 5])
-def test_perfect_samplers_stay_inside(shape: str, sets: int) -> None:
-    """2,000 perfect samplers, each beside 24 replicates: at level 5% about 5% leave, on the bad side half of them."""
+def test_perfect_samplers_stay_inside(name: str, sets: int) -> None:
+    """2,000 perfect samplers, each beside 24 replicates: at level 5%, half on the bad side, about 2.5% leave."""
+    draw, scale = DRAWS[name]
     generator = np.random.default_rng(0)
-
-    def draw(*size: int) -> np.ndarray:
-        if shape == "normal":
-            return 0.7 + 0.1 * generator.standard_normal(size)
-        if shape == "distance":
-            return generator.chisquare(6, size) / 6
-        return np.abs(generator.standard_normal(size))
-
-    outside = 0
+    outside = []
     for _ in range(2000):
-        floor = floor_of(draw(24), 100, tests=1, sets=1, positive=shape != "normal", level=0.05)
-        outside += int(is_outside(float(draw(1)[0]), floor, "lower"))
-    assert outside / 2000 < 0.04  # 0.025 by construction; 0.011 would be two standard errors below
-    if shape == "normal" and sets == 5:
-        means = [is_outside(draw(5).mean(), floor_of(draw(24), 9, tests=1, sets=5, level=0.05), "lower")
-                 for _ in range(2000)]  # fmt: skip
-        assert 0.013 < np.mean(means) < 0.038
+        floor = floor_of(draw(generator, 24), 400, tests=1, sets=sets, scale=scale, level=0.05)
+        outside.append(is_outside(draw(generator, sets), floor, "lower", scale))
+    assert np.mean(outside) < 0.04
+    assert np.mean(outside) > 0.003 or scale == "share"  # and not by an interval that is far too wide
+
+
+@pytest.mark.parametrize(("share", "sets"), [(0.25, 1), (0.25, 5), (0.5, 3)])
+def test_sets_from_one_pool(share: float, sets: int) -> None:
+    """Means of n rows out of a pool of N: the floor knows that the pool itself is a sample. Also at a small level."""
+    generator = np.random.default_rng(2)
+    n = 100
+    outside = []
+    for _ in range(1500):
+        pool = generator.standard_normal(round(n / share))
+        values = [generator.permutation(pool)[:n].mean() for _ in range(24)]
+        floor = floor_of(values, n, tests=1, sets=sets, pool=len(pool), level=0.05)
+        outside.append(is_outside(generator.standard_normal((sets, n)).mean(1), floor, "floor"))
+    assert 0.02 < np.mean(outside) < 0.07
 
 
 def test_many_metrics_share_the_level() -> None:
@@ -49,37 +64,23 @@ def test_many_metrics_share_the_level() -> None:
     accused = 0
     for _ in range(300):
         replicates, own = generator.standard_normal((30, 24)), generator.standard_normal(30)
-        accused += any(is_outside(v, floor_of(r, 10, tests=30, level=0.05), "floor") for r, v in zip(replicates, own))
+        accused += any(is_outside([v], floor_of(r, 10, tests=30, level=0.05), "floor") for r, v in zip(replicates, own))
     assert accused / 300 < 0.09
 
 
-def test_overlapping_sets_widen_the_interval() -> None:
-    """Means of n rows out of N vary less than means of fresh rows, by 1 - n/N: the floor makes up for it."""
-    generator = np.random.default_rng(2)
-    n, total = 500, 2000
-    corrected = []
-    for _ in range(200):
-        pool = generator.standard_normal(total)
-        means = [generator.permutation(pool)[:n].mean() for _ in range(24)]
-        corrected.append(floor_of(means, n, tests=1, overlap=n / total))
-    width = np.mean([f.high - f.low for f in corrected])
-    exact = 2 * t.ppf(1 - 0.01 / 2, 23) / math.sqrt(n) * math.sqrt(1 + 1 / 24)
-    assert width == pytest.approx(exact, rel=0.05)
-
-
 def test_a_share_that_never_varies_still_has_a_width() -> None:
-    floor = floor_of([0.0] * 24, 1000, tests=10, share=True)
+    floor = floor_of([0.0] * 24, 1000, tests=10, scale="share")
     assert 0.001 < floor.high < 0.01
-    assert is_outside(0.05, floor, "lower")
-    assert not is_outside(0.001, floor, "lower")
+    assert is_outside([0.05], floor, "lower")
+    assert not is_outside([0.001], floor, "lower")
 
 
 def test_the_side_that_is_bad() -> None:
     floor = Floor(0.5, 0.4, 0.6, 0.02, 10, 24)
-    assert is_outside(0.7, floor, "lower") and not is_outside(0.3, floor, "lower")
-    assert is_outside(0.3, floor, "higher") and not is_outside(0.7, floor, "higher")
-    assert is_outside(0.3, floor, "floor") and is_outside(0.7, floor, "floor")
-    assert is_outside(math.nan, floor, "lower")
+    assert is_outside([0.7], floor, "lower") and not is_outside([0.3], floor, "lower")
+    assert is_outside([0.3], floor, "higher") and not is_outside([0.7], floor, "higher")
+    assert is_outside([0.3], floor, "floor") and is_outside([0.7], floor, "floor")
+    assert is_outside([math.nan], floor, "lower")
 
 
 def test_a_known_distribution_needs_no_replicates() -> None:

@@ -41,9 +41,37 @@ def test_the_closest_is_named_only_where_intervals_are_apart() -> None:
     assert "a is closest to the data: C2ST 0.6 (0.59 to 0.61); real data get 0.5, against 0.7 of b." in words([b, a, c])
     a.values["c2st"] = value(0.6, 0.095)
     said = words([b, a])
-    assert "a and b are closest to the data; no difference shown" in said and "is closest" not in said
+    assert (
+        said.startswith("By C2ST, a comes out closest to the data (C2ST 0.6")
+        and "no difference from it is shown for b." in said
+    )
     a.values["c2st"] = value(0.6, None)  # one set has no interval, so nothing is shown
-    assert "no difference shown" in words([b, a])
+    assert "no difference from it is shown for b" in words([b, a])
+
+
+def test_ties_are_with_the_best_alone() -> None:
+    """b and c are apart from each other, and neither from a: the sentence says no more than that."""
+    rows = [
+        Row(n, values={"c2st": value(x, h)}) for n, x, h in (("a", 0.61, 0.11), ("b", 0.62, 0.01), ("c", 0.705, 0.005))
+    ]
+    said = words(rows)
+    assert "a comes out closest" in said and "no difference from it is shown for b and c." in said
+
+
+def test_narrow_samples_are_not_said_to_memorize() -> None:
+    """C_T below 0 alone is what samples that are too narrow have; near copies are what only copies have."""
+    ct = MetricInfo("data-copying", "C_T", "memorization", "floor", "z. Near 0 is best.", 0.0)
+    near = MetricInfo("near-copies", "near copies", "memorization", "lower", "Share. Low is best.")
+    floors = {
+        **FLOORS,
+        "data-copying": Floor(0.0, -2.0, 2.0, 1.0, 500, 24),
+        "near-copies": Floor(0.01, 0, 0.02, 0.0, 500, 24),
+    }
+    narrow = Row("narrow", values={"data-copying": value(-2.5, outside=True), "near-copies": value(0.01)})
+    copier = Row("copier", values={"data-copying": value(-2.5, outside=True), "near-copies": value(0.06, outside=True)})
+    found = Report("t", {}, [ct, near], floors, [narrow, copier], settings={"n": 500})
+    (said,) = [sentence for sentence in verdict(found) if "memorizing" in sentence]
+    assert "copier's samples" in said and "narrow" not in said
 
 
 def test_touching_intervals_are_not_apart() -> None:
@@ -75,7 +103,7 @@ def test_only_those_inside_every_floor_cannot_be_told() -> None:
 def test_copies_and_missing_modes_are_said() -> None:
     row = Row("gan", values={"copies": value(0.05, outside=True), "modes": value(6.0, outside=True)})
     said = words([row])
-    assert "5.0% of gan's samples are exact copies of training examples" in said
+    assert "5.0% of the samples of gan are exact copies of training examples" in said
     assert "gan finds 6 of 8 modes." in said
 
 
@@ -86,11 +114,13 @@ def test_bounds_and_missing_likelihoods_are_marked() -> None:
         Row("gan", likelihood=Likelihood("unavailable", "implicit")),
     ]
     unclaimed = Difference("flow", "vae", 1.0, 0.9, 1.1, 0.0, False, "no claim: vae's is a lower bound")
-    claimed = Difference("flow", "other", 1.0, 0.9, 1.1, 0.0, True, "flow is above other by 1.00 nats")
+    claimed = Difference(
+        "flow", "other", 1.0, 0.9, 1.1, 0.0, True, "flow's log-likelihood is above other's by 1.00 nats"
+    )
     said = words(rows, [unclaimed, claimed])
     assert "vae's likelihood is only bounded from below: the true one may be higher." in said
     assert "gan has no likelihood." in said
-    assert "flow is above other by 1.00 nats." in said and "no claim" not in said
+    assert "flow's log-likelihood is above other's by 1.00 nats." in said and "no claim" not in said
 
 
 @pytest.mark.parametrize("seeds", [1, 3])

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from ..errors import InputError
 from .common import parse_options
 from .options import Device, OnDevice, Run
 from .output import Output, cell, clock, size, table
@@ -84,29 +83,13 @@ def evaluate(
     opened, model = open_model(run, device.value, output)
     options = parse_options(sampling, model.options, "sampling")
     of_density = parse_options(density, model.density_options, "log-prob")
-    loaded = None
-    if data is not None:
-        loaded = other_data(opened, data)
     folder = out or opened.folder / "evaluation"
     report = score(
-        opened, loaded, n=n, sets=sets, seed=seed, points=points, features=names(features), file=feature_file,
+        opened, data, n=n, sets=sets, seed=seed, points=points, features=names(features), file=feature_file,
         metrics=names(metrics), options=options, density=of_density, ais=ais, parzen=parzen, out=folder, log=output.log,
     )  # fmt: skip
     document = {"run": opened.folder, "report": folder / "report.html", **report.to_json()}
     output.result(document, lambda: show(report, folder))
-
-
-def other_data(run: Any, source: str) -> Any:
-    """New data as the run's were read, all of it held out but what floors are drawn from."""
-    from ..data import load
-
-    loaded = load(source, **run.document["data"]["options"])
-    if loaded.space != run.model.space:
-        raise InputError(
-            f"{source} is {loaded.space.describe()}, but the run models {run.model.space.describe()}.",
-            "Give data with the same columns and values, or fit a model to it.",
-        )
-    return loaded
 
 
 def names(text: str | None) -> list[str] | None:

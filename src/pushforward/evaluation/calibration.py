@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -54,7 +55,9 @@ def _gaussian(data: Any, train: Tensor, n: int, seed: int) -> Tensor:
         raise PushforwardError(f"{data.space.describe()} have no Gaussian.")
     model = build("gmm", data.space, overrides={"components": 1, "covariance": "full"})
     rows = torch.from_numpy(_generator(seed, 2).permutation(len(train))[:GAUSSIAN_ROWS])
-    model.initialize(train[rows])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # scikit-learn's, about a fit that is only here to compare with
+        model.initialize(train[rows])
     drawn: Tensor = model.sample(n, seed=seed)
     return drawn
 

@@ -72,59 +72,94 @@ def compare(
         "n": n, "sets": sets, "seed": seed, "points": points, "features": None if features is None else list(features),
         "file": None if file is None else str(file), "metrics": None if metrics is None else list(metrics),
     }  # fmt: skip
+    names, runs = _sorted_out(models)
+    terms = {"budget": budget, "seeds": seeds, "match": match, "jobs": jobs}
     if resume:
         plan, loaded, found = _begun(folder, data, log)
+        given = {**terms, **scoring, "settings": settings or None, "models": names or None}
+        _keep_terms(plan, {k: v for k, v in given.items() if v != _DEFAULTS.get(k)})
+    elif runs and names:
+        raise InputError("models to fit and finished runs cannot be mixed.", "Fit first, then compare the runs.")
+    elif runs:
+        return _of_runs(runs, data, folder, overwrite, scoring, log)
     else:
-        names, runs = _sorted_out(models)
-        if runs and names:
-            raise InputError("models to fit and finished runs cannot be mixed.", "Fit first, then compare the runs.")
-        if runs:
-            return _of_runs(runs, data, folder, overwrite, scoring, log)
-        if budget is not None:
-            from ..training.resolve import parse_duration
-
-            parse_duration(str(budget))
-        if folder is not None:
-            _check(folder, overwrite)
-        if match == "time" and budget is None:
-            raise InputError("match=time needs a budget.", "Such as budget='3m' (--budget 3m).")
+        _check_terms(budget, match, folder, overwrite)
         if data is None:
             raise InputError("which data?", "pf.compare(models, data), or pushforward compare DATA.")
         loaded = load_for_comparison(data)
-        found = entries(names or sensible(loaded.space), loaded, match, settings, log)
+        found = entries(names or sensible(loaded.space), loaded, match, settings, log, skip=not names)
         plan = _plain(
             {
                 "format": FORMAT, "pushforward": __version__, "hash": loaded.hash,
                 "data": {"source": loaded.source, "options": loaded.options},
-                "models": [asdict(entry) for entry in found], "budget": budget, "seeds": seeds, "match": match,
+                "models": [asdict(entry) for entry in found], "settings": settings or None, **terms,
                 "scoring": scoring,
             }
         )  # fmt: skip
+    return _played(plan, loaded, found, folder, resume, overwrite, device, log)
+
+
+_DEFAULTS = {"budget": "1m", "seeds": 1, "match": "none", "jobs": 1, "seed": 0}
+
+
+def _check_terms(budget: Any, match: str, folder: Path | None, overwrite: bool) -> None:
+    from ..training.resolve import parse_duration
+
+    if budget is not None:
+        parse_duration(str(budget))
+    if match == "time" and budget is None:
+        raise InputError("match=time needs a budget.", "Such as budget='3m' (--budget 3m).")
+    if folder is not None:
+        _check(folder, overwrite)
+
+
+def _keep_terms(plan: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """A comparison that is gone on with keeps its terms."""
+    before = {**plan["scoring"], **plan, "models": [entry["name"] for entry in plan["models"]]}
+    for name, value in given.items():
+        if _plain(value) != before.get(name):
+            raise InputError(
+                f"this comparison was begun with {name} {before.get(name)!r}, not {value!r}.",
+                "It keeps its terms: leave that out, or begin anew (--overwrite).",
+            )
+
+
+def _played(
+    plan: Mapping[str, Any], data: Any, found: list[Entry], folder: Path | None, resume: bool, overwrite: bool,
+    device: Any, log: Log,
+) -> Report:  # fmt: skip
+    """Every fit and every score of a plan, and their report."""
     begun = time.time()
     # Made first, so that an unknown metric is refused before hours of fits.
     asked = dict(plan["scoring"])
     asked_points = asked.pop("points")
-    suite = Suite(loaded, **asked, log=log)
+    suite = Suite(data, **asked, log=log)
     points = suite.points(asked_points)
     if folder is not None and not resume:
         _prepare(folder, plan, overwrite)
-    trained, failed = _trainings(found, loaded, plan, folder, jobs, device, log)
+    trained, failed = _trainings(found, data, plan, folder, device, log)
     scored: dict[str, list[Scored]] = {}
+    runs: dict[str, list[str]] = {}
     for entry in found:
-        results = []
-        for k, run in enumerate(trained.get(entry.name, [])):
+        for k, run in trained.get(entry.name, {}).items():
             log(f"{entry.name}, seed {k}: scoring")
-            result = _scored(suite, run, folder, k, points)
+            try:
+                result = _scored(suite, run, folder, k, points)
+            except Exception as error:  # such as samples that are not finite: the other models go on
+                failed.append(_failure(f"{entry.name}, seed {k}, could not be scored", error))
+                log(failed[-1])
+                continue
             result.notes += [note for note in entry.notes if note not in result.notes]
-            results.append(result)
-        if results:
-            scored[entry.name] = results
+            scored.setdefault(entry.name, []).append(result)
+            if run.folder is not None:
+                runs.setdefault(entry.name, []).append(str(run.folder))
     if not scored:
         raise PushforwardError("every model failed: " + "; ".join(failed))
     suite.warnings += failed
-    report = assemble(suite, scored, title=f"{loaded.name}: {len(scored)} models", log=log)
+    report = assemble(suite, scored, title=f"{data.name}: {len(scored)} models", log=log)
     for row in report.models:
-        row.runs = [str(run.folder) for run in trained[row.name] if run.folder is not None]
+        row.runs = runs.get(row.name, [])
+    jobs = int(plan["jobs"])
     report.settings |= {
         "budget": plan["budget"], "match": plan["match"], "jobs": jobs, "points": points,
         "seconds": round(time.time() - begun, 1),
@@ -169,34 +204,39 @@ def _sorted_out(models: Any) -> tuple[list[str], list[Any]]:
 class Fitted:
     """A finished training: its model, and its run folder if there is one."""
 
-    def __init__(self, model: Any, folder: Path | None, seconds: float, history: Any, run: Any = None):
-        self.model, self.folder, self.seconds, self.history, self.run = model, folder, seconds, history, run
+    def __init__(self, model: Any, folder: Path | None, run: Any = None):
+        self.model, self.folder, self.run = model, folder, run
 
 
 def _trainings(
-    found: list[Entry], data: Any, plan: Mapping[str, Any], folder: Path | None, jobs: int, device: Any, log: Log
-) -> tuple[dict[str, list[Fitted]], list[str]]:
-    """Every fit of the plan, and a sentence for each model that failed."""
+    found: list[Entry], data: Any, plan: Mapping[str, Any], folder: Path | None, device: Any, log: Log
+) -> tuple[dict[str, dict[int, Fitted]], list[str]]:
+    """Every fit of the plan by model and seed, and a sentence for each that failed."""
     from ..training import open_run
     from .workers import fit_all
 
-    done: dict[str, list[Fitted]] = {}
+    done: dict[str, dict[int, Fitted]] = {}
     failed: list[str] = []
-    if folder is not None and jobs > 1:
-        fit_all(found, data, plan, folder, jobs, device, log)
+    if folder is not None and plan["jobs"] > 1:
+        fit_all(found, data, plan, folder, device, log)
     for k, entry in enumerate(found):
         for s in range(int(plan["seeds"])):
             log(f"[{k + 1}/{len(found)}] {entry.name}" + (f", seed {s}" if plan["seeds"] > 1 else ""))
             try:
                 where = None if folder is None else run_folder(folder, entry.name, s)
                 fit = fit_one(entry, data, plan, where, s, device, log)
-            except PushforwardError as error:
-                failed.append(f"{entry.name}, seed {s}, failed: {error}")
+            except Exception as error:  # one model's failure must not hide the others
+                failed.append(_failure(f"{entry.name}, seed {s}, failed", error))
                 log(failed[-1])
                 continue
             run = None if where is None else open_run(where)
-            done.setdefault(entry.name, []).append(Fitted(fit.model, where, fit.seconds, fit.history, run))
+            done.setdefault(entry.name, {})[s] = Fitted(fit.model, where, run)
     return done, failed
+
+
+def _failure(what: str, error: Exception) -> str:
+    known = isinstance(error, PushforwardError)
+    return f"{what}: {error if known else f'{type(error).__name__}: {error}'}"
 
 
 def run_folder(folder: Path, name: str, seed: int) -> Path:
@@ -228,7 +268,8 @@ def _begun(folder: Path | None, data: Any, log: Log) -> tuple[dict[str, Any], An
     from ..training.files import read_json
 
     if folder is None or not (folder / "compare.json").is_file():
-        raise InputError("which comparison should be resumed?", "Give its folder: --out comparisons/NAME.")
+        where = "" if folder is None else f" There is none in {folder}."
+        raise InputError(f"which comparison should be resumed?{where}", "Give its folder: --out comparisons/NAME.")
     plan = read_json(folder / "compare.json")
     if plan.get("format") != FORMAT:
         raise InputError(f"{folder} was written by pushforward {plan.get('pushforward')}.", "Begin anew: --overwrite.")
@@ -236,12 +277,15 @@ def _begun(folder: Path | None, data: Any, log: Log) -> tuple[dict[str, Any], An
     if data is None and source == ARRAY:
         raise InputError("the data of this comparison were given in memory.", "pf.compare(data=..., resume=True).")
     if data is None or isinstance(data, (str, Path, tuple)):
-        where = source if data is None else data[0] if isinstance(data, tuple) else data
-        loaded = load(where, **options)
+        given = data[0] if isinstance(data, tuple) else data
+        loaded = load(source if given is None else given, **options)
     else:
         loaded = load_for_comparison(data)
     if loaded.hash != plan["hash"]:
-        raise InputError(f"{loaded.source} has changed since {folder} was begun (its hash differs).", "Begin anew.")
+        raise InputError(
+            f"{loaded.source} is not the data that {folder} was begun with (its hash differs).",
+            "Begin anew: --overwrite.",
+        )
     log(f"going on with {folder}")
     return plan, loaded, [Entry(**entry) for entry in plan["models"]]
 
@@ -322,9 +366,13 @@ def _of_runs(
     loaded = first.load_data() if data is None else as_data(data)
     for run in opened:
         if run.model.space != loaded.space:
+            a, b = run.model.space.describe(), loaded.space.describe()
+            kinds = (
+                f"is for {a}, {first.folder} for {b}" if a != b else f"has other columns or values than {first.folder}"
+            )
             raise InputError(
-                f"{run.folder} is for {run.model.space.describe()}, {first.folder} for {loaded.space.describe()}.",
-                "Models of different spaces cannot be compared: their numbers mean different things.",
+                f"{run.folder} {kinds}.",
+                "Models of different spaces cannot be compared: their numbers differ in meaning.",
             )
         if data is None and run.data_info.get("hash") != loaded.hash:
             raise InputError(
@@ -332,7 +380,10 @@ def _of_runs(
                 "Compare runs of the same data, or say what to compare them on: pf.compare(runs, data).",
             )
         if data is None and run.data_info.get("split") != first.data_info.get("split"):
-            raise InputError(f"{run.folder} held out other rows than {first.folder}.", "Fit both with the same split.")
+            raise InputError(
+                f"{run.folder} held out other rows than {first.folder}.",
+                "Fit both with the same split, or compare them on data: pf.compare(runs, data).",
+            )
     if folder is not None and (folder / "report.html").exists() and not overwrite:
         raise InputError(f"{folder} holds a report already.", "Replace it: --overwrite. Or choose another --out.")
     asked = dict(scoring)
@@ -362,7 +413,7 @@ def _grouped(runs: Sequence[Any]) -> dict[str, list[Any]]:
     groups: list[tuple[Any, list[Any]]] = []
     for run in runs:
         settings = run.config.to_dict()
-        training = {k: v for k, v in settings.get("training", {}).items() if k not in ("seed", "threads", "steps")}
+        training = {k: v for k, v in settings.get("training", {}).items() if k not in ("seed", "threads")}
         key = (run.config.model, settings.get("settings"), training)
         seeds = run.config.training.seed
         for other, members in groups:

@@ -49,8 +49,10 @@ def entries(
     match: Match,
     settings: Mapping[str, Any] | None = None,
     log: Callable[[str], None] = lambda text: None,
+    *,
+    skip: bool = False,
 ) -> list[Entry]:
-    """The entries of a comparison, with settings that match.
+    """The entries of a comparison, with settings that match. `skip`: leave out those that cannot model the data.
 
     Raises:
         InputError: an unknown model or match, a model named twice, a model that cannot be built for the data.
@@ -63,8 +65,16 @@ def entries(
         if any(entry.name == name for entry in found):
             raise InputError(f"{name} is named twice.", "Name each model once; --seeds fits it several times.")
         found.append(Entry(name, name, dict(settings or {})))
-    for entry in found:
-        _parameters(entry, data)  # refuses what cannot be built, before anything is fitted
+    for entry in list(found):
+        try:
+            _parameters(entry, data)  # refuses what cannot be built, before anything is fitted
+        except InputError as error:
+            if not skip:
+                raise
+            log(f"{entry.name} is left out: {error.what}")
+            found.remove(entry)
+    if not found:
+        raise InputError(f"no model here can be fitted to {data.space.describe()} yet.", "See `pushforward models`.")
     if match == "params":
         _match_parameters(found, data, log)
     return found

@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from .. import __version__
+from ..dataset import Dataset
 from ..errors import InputError, PushforwardError
 from ..model import GenerativeModel
 from .calibration import ABOUT, calibrations
+from .features.maps import plain
 from .likelihood.ledger import combine
 from .results import Cost, Pictures, Report, Row
 from .suite import Suite
@@ -65,7 +68,12 @@ def evaluate(
     """
     begun = time.time()
     run, opened, data = _subject(model, data)
-    suite = Suite(data, n=n, sets=sets, seed=seed, features=features, file=file, user=user, metrics=metrics, log=log)
+    data, trained_on, words = _apart(run, data)
+    suite = Suite(
+        data, n=n, sets=sets, seed=seed, features=features, file=file, user=user, metrics=metrics,
+        trained_on=trained_on, log=log,
+    )  # fmt: skip
+    suite.warnings += words
     points = suite.points(points)
     if opened is None:
         name, scored = "samples", score_samples(suite, model)
@@ -91,21 +99,79 @@ def _subject(model: Any, data: Any) -> tuple[Any, GenerativeModel | None, Any]:
     from ..training.plan import as_data
 
     run = open_run(model) if isinstance(model, (str, Path)) else model if isinstance(model, Run) else None
-    if data is None:
-        if run is None:
-            raise InputError("which data?", "Give what the samples are to be compared with: pf.evaluate(model, data).")
-        data = run.load_data()
-    data = as_data(data)
-    if run is not None:
-        opened: GenerativeModel | None = run.model
+    opened: GenerativeModel | None = run.model if run is not None else None
+    if run is None and isinstance(model, GenerativeModel):
+        opened = model
+    if data is None and run is None:
+        raise InputError("which data?", "Give what the samples are to be compared with: pf.evaluate(model, data).")
+    if run is None:
+        data = as_data(data)
     else:
-        opened = model if isinstance(model, GenerativeModel) else None
+        data = run.load_data() if data is None else _of_run(run, data)
     if opened is not None and opened.space != data.space:
         raise InputError(
-            f"the model is for {opened.space.describe()}, the data are {data.space.describe()}.",
-            "Give the data that it was fitted to, or read like them: pf.load with the run's options.",
+            f"the model is for {opened.space.describe()}, the data are {data.space.describe()} or of other columns.",
+            "Give the data that it was fitted to, or evaluate the run on a file, which is read like them.",
         )
     return run, opened, data
+
+
+def _of_run(run: Any, source: Any) -> Any:
+    """Other data for a run: as they are if they were loaded, else read in the space of its model, then split."""
+    from ..data import Data, load, read_like
+    from ..data.builtin.source import is_builtin
+    from ..data.data import ARRAY, content_hash
+    from ..data.source import Rows, path_name
+    from ..data.splits import split_rows
+
+    before = run.document["data"]
+    options, space, given = before["options"], run.model.space, run.model.condition_space
+    if isinstance(source, Data):
+        return source
+    if isinstance(source, str) and (is_builtin(source) or source == before["source"]):
+        return load(source, **options)
+    column = options.get("condition") if given is not None else None
+    x, condition = read_like(
+        source, space, given, condition=column, fit=options.get("fit", "crop"), options=options
+    )  # fmt: skip
+    parts, split = split_rows(len(x))
+    datasets = {
+        name: Dataset(x[index], None if condition is None else condition[index], space=space, condition_space=given)
+        for name, index in parts.items()
+    }
+    where = str(source) if isinstance(source, (str, Path)) else ARRAY
+    name = path_name(Path(where)) if where != ARRAY else "array"
+    made = content_hash(Rows(x.numpy(), space), condition, given)
+    return Data(name, where, {}, **datasets, space=space, condition_space=given, hash=made, split=split, notes=[])
+
+
+def _apart(run: Any, data: Any) -> tuple[Any, Any, list[str]]:
+    """Data without the rows that a run was fitted to, those rows (None: they are the data's own), and what was done.
+
+    A run that is judged by other data than its own must not be judged by rows that it has seen, and copies are copies
+    of what it was fitted to.
+    """
+    from .metrics.memorization import fingerprints
+
+    if run is None or (run.data_info.get("hash") == data.hash and run.data_info.get("split") == data.split):
+        return data, None, []
+    try:
+        own = run.load_data().train
+    except InputError as error:
+        words = f"the run's own training rows cannot be read ({error}): copies are sought among these data's instead"
+        return data, None, [words]
+    seen = plain(own).all()[0]
+    known = np.unique(fingerprints(seen))
+    parts, gone = {}, 0
+    for name in ("train", "validation", "test"):
+        part = plain(getattr(data, name))
+        new = ~np.isin(fingerprints(part.all()[0]), known)
+        gone += int((~new).sum())
+        parts[name] = part.subset(torch.from_numpy(np.flatnonzero(new)))
+    words = "these are not the rows that the run was fitted to: copies are sought among its own training rows"
+    if gone:
+        words += f", and {gone:,} of them that are here too were left out"
+    return replace(data, **parts), seen, [words]
 
 
 def add_run(scored: Scored, run: Any) -> None:

@@ -17,10 +17,8 @@ from torch import Tensor
 
 from ..spaces import Pixels, Real, Space, Table
 from .features import Features
+from .floor import Scale
 from .results import Better, MetricInfo
-
-Scale = str
-"""How a floor is taken: "positive" (a distance, of its logarithm), "share" (of rows), "plain"."""
 
 
 class Examples:
@@ -89,9 +87,12 @@ class Judge:
 
     Attributes:
         infos: what it gives. compute: a trial to values by key.
-        scales: how the floor of each key is taken ("plain" where it is not named).
+        scales: how each key is distributed ("plain" where it is not named); see `floor`.
+        range: the least and the largest value that its metrics can have, None where there is none.
         rows: of each set at most; slow ones look at fewer. replicates: sets of real rows for the floor.
-        known: of n rows, the mean and standard deviation for a perfect sampler by key, where theory gives them.
+        known: of n rows, the mean and standard deviation for a perfect sampler by key, where theory gives them;
+            exchangeable: only where held-out rows and training rows were dealt out at random.
+        unseen: samples are compared with training rows alone, so that held-out rows give its floor.
         optional: computed only when it is asked for by name.
     """
 
@@ -101,7 +102,15 @@ class Judge:
     rows: int = 2_000
     replicates: int = 24
     known: Callable[[int], Mapping[str, tuple[float, float]]] | None = None
+    exchangeable: bool = False
+    unseen: bool = False
+    range: tuple[float | None, float | None] = (None, None)
     optional: bool = False
+
+    def bounds(self, key: str) -> tuple[float | None, float | None]:
+        """The least and the largest value that a metric can have, None where there is none."""
+        by_scale = {"positive": (0.0, None), "share": (0.0, 1.0)}
+        return by_scale.get(self.scales.get(key, "plain"), self.range)
 
 
 def judges_for(data: Any, maps: Mapping[str, Features], *, inception: bool = False) -> list[Judge]:
@@ -126,10 +135,10 @@ def judges_for(data: Any, maps: Mapping[str, Features], *, inception: bool = Fal
             found.append(_classes(name, features))
             if features.id == "inception":
                 found.append(_inception(name, features))
-    if (modes := _modes(data)) is not None:
-        found.append(modes)
+    found += _modes(data)
     if isinstance(space, (Table, Real)) and len(space.shape) == 1:
         found.append(_columns(space))
+    found.append(_copies())
     found.append(_memorization(main, maps[main]))
     found.append(_likelihood_distance(main, maps[main]))
     return found
@@ -164,15 +173,19 @@ def _c2st(space: Space, name: str, features: Features) -> Judge:
         real, sampled = trial.real.features(name), trial.sampled.features(name)
         return {"c2st": c2st(real, sampled, seed=trial.seed).auc}
 
-    return Judge((info,), compute, known=lambda n: {"c2st": (0.5, _area_std(n))})
+    return Judge((info,), compute, known=_chance("c2st"), exchangeable=True, replicates=8, range=(0.0, 1.0))
 
 
-def _area_std(n: int) -> float:
+def _chance(key: str) -> Callable[[int], Mapping[str, tuple[float, float]]]:
     """Of an area under the curve when there is nothing to tell: Mann-Whitney's variance (2m + 1) / (12 m^2) of a fold
     with m = n/2 rows of each kind. The other fold is no second witness: what one is fitted to the other is tested on.
     """
-    m = n / 2
-    return math.sqrt((2 * m + 1) / (12 * m * m))
+
+    def known(n: int) -> Mapping[str, tuple[float, float]]:
+        m = n / 2
+        return {key: (0.5, math.sqrt((2 * m + 1) / (12 * m * m)))}
+
+    return known
 
 
 def _c2st_network() -> Judge:
@@ -188,7 +201,8 @@ def _c2st_network() -> Judge:
 
         return {"c2st-network": c2st_network(trial.real.x, trial.sampled.x, seed=trial.seed).auc}
 
-    return Judge((info,), compute, known=lambda n: {"c2st-network": (0.5, _area_std(n))}, optional=True)
+    known = _chance("c2st-network")
+    return Judge((info,), compute, known=known, exchangeable=True, replicates=8, range=(0.0, 1.0), optional=True)
 
 
 def _frechet(name: str, features: Features) -> Judge:
@@ -369,7 +383,7 @@ def _classes(name: str, features: Features) -> Judge:
             deviate: float(((a - b).abs() / (a + b).clamp_min(1).sqrt()).max()),
         }
 
-    return Judge(infos, compute, {key: "positive"}, rows=10_000)
+    return Judge(infos, compute, {key: "positive", deviate: "positive"}, rows=10_000)
 
 
 def _inception(name: str, features: Features) -> Judge:
@@ -388,12 +402,12 @@ def _inception(name: str, features: Features) -> Judge:
     return Judge((info,), compute, {"inception-score": "positive"}, rows=50_000)
 
 
-def _modes(data: Any) -> Judge | None:
+def _modes(data: Any) -> list[Judge]:
     from .metrics.modes import known_modes, mode_coverage
 
     modes = known_modes(data)
     if modes is None:
-        return None
+        return []
     count = len(modes.centres)
     infos = (
         _info(
@@ -425,13 +439,19 @@ def _modes(data: Any) -> Judge | None:
     def compute(trial: Trial) -> Mapping[str, float]:
         found = mode_coverage(trial.sampled.x, modes)
         return {
-            "modes": float(found.found),
             "high-quality": found.high_quality,
             "mode-kl": found.kl,
             "mode-std": found.mean_std_ratio,
         }
 
-    return Judge(infos, compute, {"high-quality": "share", "mode-kl": "positive"}, rows=50_000)
+    def known(n: int) -> Mapping[str, tuple[float, float]]:
+        """Of how many modes n perfect samples miss: each with probability (1 - w)^n."""
+        missed = ((1 - modes.weights).clamp_min(0) ** n).double()
+        return {"modes": (count - float(missed.sum()), math.sqrt(float((missed * (1 - missed)).sum())))}
+
+    found = Judge(infos[:1], lambda trial: {"modes": float(mode_coverage(trial.sampled.x, modes).found)}, known=known)
+    scales: dict[str, Scale] = {"high-quality": "share", "mode-kl": "positive"}
+    return [replace(found, rows=50_000, range=(0.0, float(count))), Judge(infos[1:], compute, scales, rows=50_000)]
 
 
 def _columns(space: Space) -> Judge:
@@ -480,18 +500,28 @@ def _columns(space: Space) -> Judge:
     return Judge(tuple(infos), compute, {i.key: "positive" for i in infos if i.key != "column-z"}, rows=10_000)
 
 
+def _copies() -> Judge:
+    from .metrics.memorization import copies
+
+    info = _info(
+        "copies", "copies", "memorization", "lower",
+        "Share of samples that equal a training example in every number. Held-out examples, which no model was fitted "
+        "to, have the share of the floor.",
+        perfect=0.0, headline=True,
+    )  # fmt: skip
+
+    def compute(trial: Trial) -> Mapping[str, float]:
+        return {"copies": copies(trial.sampled.x, trial.whole)}
+
+    return Judge((info,), compute, {"copies": "share"}, replicates=12, unseen=True, range=(0.0, 1.0))
+
+
 def _memorization(name: str, features: Features) -> Judge:
-    from .metrics.memorization import HeldOut, TrainingSet, copies, memorization
+    from .metrics.memorization import HeldOut, TrainingSet, memorization
 
     known: dict[int, TrainingSet] = {}
 
     infos = (
-        _info(
-            "copies", "copies", "memorization", "lower",
-            "Share of samples that equal a training example in every number. Held-out data, which no model has seen, "
-            "have the share of the floor.",
-            perfect=0.0, headline=True,
-        ),
         _info(
             "authenticity", "authenticity", "memorization", "higher",
             "Share of samples that are further from their nearest training example than that example is from its own "
@@ -522,13 +552,12 @@ def _memorization(name: str, features: Features) -> Judge:
                 known[trial.key] = replace(first, held_out=HeldOut.of(train, real))
         found = memorization(trial.sampled.features(name), known[trial.key])
         return {
-            "copies": copies(trial.sampled.x, trial.whole),
             "authenticity": found.authenticity,
             "near-copies": found.near_copies,
             "data-copying": found.copying.z,
         }
 
-    return Judge(infos, compute, {"copies": "share", "authenticity": "share", "near-copies": "share"})
+    return Judge(infos, compute, {"authenticity": "share", "near-copies": "share"})
 
 
 def _likelihood_distance(name: str, features: Features) -> Judge:
@@ -560,4 +589,4 @@ def _likelihood_distance(name: str, features: Features) -> Judge:
 
 def as_tensor(x: Any) -> Tensor:
     """Samples as a tensor, however they came."""
-    return x.detach().cpu() if isinstance(x, Tensor) else torch.as_tensor(np.asarray(x))
+    return x.detach().cpu() if isinstance(x, Tensor) else torch.as_tensor(np.array(x))

@@ -51,7 +51,7 @@ def sampling_cost(model: Any, n: int, seed: int, **options: Any) -> tuple[Any, C
     seconds = time.perf_counter() - begun
     parameters = sum(p.numel() for p in model.parameters())
     return samples, Cost(
-        parameters=parameters,
+        parameters=parameters or None,
         seconds_per_1000=1000 * seconds / n,
         evaluations=evaluations,
         threads=model.threads or torch.get_num_threads(),

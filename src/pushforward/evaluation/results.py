@@ -1,8 +1,8 @@
 """What an evaluation found, typed and JSON-able: values with their intervals, beside what a perfect sampler gets.
 
 A `Report` has one `Row` a model and one a calibration (copies of the training data, independent columns, a Gaussian,
-noise), the same metrics for all of them, and the `Floor` of each metric: where it lies for real data that no model
-has touched, at the same n. Numbers without their floor are not shown.
+noise), the same metrics for all of them, and the `Floor` of each metric: where it lies for real rows in the place of
+samples, at the same n. Numbers without their floor are not shown.
 """
 
 from __future__ import annotations
@@ -32,6 +32,10 @@ GROUPS = {
     "memorization": "Are samples copies of training examples?",
 }
 """The groups of metrics, in the order of a report."""
+
+
+SATURATED = 0.97
+"""An area under the curve above which a classifier tells everything, and tells models no longer apart."""
 
 
 @dataclass(frozen=True)
@@ -189,12 +193,28 @@ class Report:
         return [row for row in self.rows if row.kind == "model"]
 
     @property
+    def main_metric(self) -> MetricInfo | None:
+        """What models are ranked by: the classifier two-sample test, unless it tells every model from the data; then
+        the first Fréchet distance (also where rows are too few to tell noise by); without these, the first metric that
+        leaderboards show.
+        """
+        by_key = {info.key: info for info in self.metrics}
+        c2st = by_key.get("c2st")
+        values = [row.values["c2st"].value for row in self.models if "c2st" in row.values]
+        noise = next((row.values.get("c2st") for row in self.rows if row.name == "noise"), None)
+        learns = noise is None or noise.outside is not False  # so few rows teach a classifier nothing
+        if c2st is not None and values and min(values) < SATURATED and learns:
+            return c2st
+        frechet = next((info for info in self.metrics if info.key.startswith("frechet:")), None)
+        return frechet or c2st or next((info for info in self.metrics if info.headline), None)
+
+    @property
     def table(self) -> list[dict[str, Any]]:
         """The leaderboard, one dictionary a row: every metric by its label, likelihood and costs.
 
-        The floor comes first; models follow by the first metric that leaderboards show, calibrations last.
+        The floor comes first; models follow by `main_metric`, calibrations last.
         """
-        first = next((info for info in self.metrics if info.headline), None)
+        first = self.main_metric
 
         def rank(row: Row) -> tuple[bool, float]:
             value = row.values.get(first.key) if first else None

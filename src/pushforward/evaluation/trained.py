@@ -209,7 +209,7 @@ def _nearest(suite: Suite, samples: torch.Tensor) -> tuple[np.ndarray, np.ndarra
         return None
     main = next(iter(suite.maps))
     features = suite.maps[main].transform(samples)
-    found = nearest_examples(features, suite.train_features(main), min(NEAREST, len(samples)), suite.train, samples)
+    found = nearest_examples(features, suite.train_features(main), min(NEAREST, len(samples)), suite.whole, samples)
     return np.asarray(found[0]), np.asarray(found[1])
 
 

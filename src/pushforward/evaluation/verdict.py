@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from .results import Floor, MetricInfo, Report, Row, Value
 
@@ -10,8 +10,9 @@ from .results import Floor, MetricInfo, Report, Row, Value
 def verdict(report: Report) -> list[str]:
     """Sentences about a report, the most important first; every one of them follows from its intervals."""
     sentences = []
-    if (main := main_metric(report)) is not None:
+    if (main := report.main_metric) is not None:
         sentences += closest(report.models, main, report.floor.get(main.key))
+        sentences += ahead(report, main)
     sentences += indistinguishable(report)
     sentences += coverage(report)
     sentences += modes(report)
@@ -20,24 +21,6 @@ def verdict(report: Report) -> list[str]:
     if len(report.models) > 1 and all(_seeds(row) == 1 for row in report.models):
         sentences.append("Each model was trained once: another seed may change the order.")
     return sentences
-
-
-def main_metric(report: Report) -> MetricInfo | None:
-    """What models are ranked by: the classifier two-sample test, unless it calls everything different; then the first
-    Fréchet distance.
-    """
-    by_key = {info.key: info for info in report.metrics}
-    frechet = next((info for info in report.metrics if info.key.startswith("frechet:")), None)
-    c2st = by_key.get("c2st")
-    if c2st is not None:
-        values = [row.values["c2st"].value for row in report.models if "c2st" in row.values]
-        if values and min(values) < SATURATED:
-            return c2st
-    return frechet or c2st
-
-
-SATURATED = 0.97
-"""An area under the curve above which a classifier tells everything, and tells models no longer apart."""
 
 
 def closest(rows: Sequence[Row], info: MetricInfo, floor: Floor | None) -> list[str]:
@@ -49,11 +32,27 @@ def closest(rows: Sequence[Row], info: MetricInfo, floor: Floor | None) -> list[
     ties = [row.name for row in ranked[1:] if not apart(value, row.values[info.key])]
     what = _shown(info, value, floor)
     if ties:
-        names = _and([best.name, *ties])
-        return [f"{names} are closest to the data; no difference shown between them ({best.name}: {what})."]
+        lead = f"By {info.label}, {best.name} comes out closest to the data ({what})"
+        return [f"{lead}; no difference from it is shown for {_and(ties)}."]
     second = ranked[1]
     other = _number(second.values[info.key].value)
     return [f"{best.name} is closest to the data: {what}, against {other} of {second.name}."]
+
+
+def ahead(report: Report, main: MetricInfo) -> list[str]:
+    """Where the metric that models are ranked by shows no difference from the best, what others show."""
+    ranked = sorted((r for r in report.models if main.key in r.values), key=lambda r: r.values[main.key].value)
+    group = [r for r in ranked if not apart(ranked[0].values[main.key], r.values[main.key])]
+    said = []
+    for info in report.metrics:
+        if not info.headline or info.key == main.key or info.better == "floor" or len(group) < 2:
+            continue
+        sign = -1.0 if info.better == "higher" else 1.0
+        rows = sorted((r for r in group if info.key in r.values), key=lambda r: sign * r.values[info.key].value)
+        behind = [r.name for r in rows[1:] if apart(rows[0].values[info.key], r.values[info.key])]
+        if behind:
+            said.append(f"by {info.label} {rows[0].name} is ahead of {_and(behind)}")
+    return [f"Among these, {'; '.join(said)}."] if said else []
 
 
 def apart(a: Value, b: Value) -> bool:
@@ -87,6 +86,12 @@ def indistinguishable(report: Report) -> list[str]:
         out.append(f"{_and(same)} {verb}{at}.")
     if different and len(different) == len(report.models) > 1:
         out.append(f"Every model can be told from the data{at}: some metric leaves the interval of a perfect sampler.")
+    if len(report.models) == 1:
+        for name, told in different.items():
+            more = f" and {len(told) - FEW} metrics more" if len(told) > FEW else ""
+            shown = _and(told) if not more else ", ".join(told[:FEW]) + more
+            out.append(f"{name} can be told from the data{at} by {shown}.")
+        return out
     by = [f"{name} by {_and(told)} alone" for name, told in different.items() if len(told) <= FEW]
     if by:
         out.append(f"Of {len(report.metrics)} metrics, few tell these from the data: {'; '.join(by)}.")
@@ -113,7 +118,7 @@ def modes(report: Report) -> list[str]:
     info = next((info for info in report.metrics if info.key == "modes"), None)
     if info is None or info.perfect is None:
         return []
-    missed = [f"{row.name} finds {value.value:.3g}" for row, value in found if value.value < info.perfect]
+    missed = [f"{row.name} finds {value.value:.3g}" for row, value in found if value.outside]
     return [f"{_and(missed)} of {info.perfect:.0f} modes."] if missed else []
 
 
@@ -121,23 +126,22 @@ def memorization(report: Report) -> list[str]:
     """Models whose samples are nearer to the training data than new data are."""
     out = []
     copies = [
-        f"{row.values['copies'].value:.1%} of {row.name}'s samples"
+        f"{row.values['copies'].value:.1%} of the samples of {row.name}"
         for row in report.models
         if "copies" in row.values and row.values["copies"].outside
     ]
     if copies:
         out.append(f"{_and(copies)} are exact copies of training examples, more than held-out data have.")
-    near = []
-    for row in report.models:
-        signs: list[str] = [k for k in ("authenticity", "fld-gap") if k in row.values and row.values[k].outside]
-        ct = row.values.get("data-copying")
-        if ct is not None and ct.outside and ct.value < 0:
-            signs.append("data-copying")
-        if signs:
-            near.append(row.name)
+    # C_T and authenticity alone are no sign: samples that are too narrow are near training examples as well.
+    near = [
+        row.name
+        for row in report.models
+        if any(k in row.values and row.values[k].outside for k in ("near-copies", "fld-gap"))
+    ]
     if near:
-        verb = "lies" if len(near) == 1 else "lie"
-        out.append(f"{_and(near)} {verb} nearer to its training examples than new data do: a sign of memorizing.")
+        out.append(
+            f"{_possessive(near)} samples lie closer to training examples than new data do: a sign of memorizing."
+        )
     return out
 
 
@@ -174,8 +178,3 @@ def _and(words: Sequence[str]) -> str:
 
 def _possessive(words: Sequence[str]) -> str:
     return _and([f"{word}'s" for word in words])
-
-
-def summary(values: Mapping[str, Value]) -> dict[str, float]:
-    """Values by key, without their intervals."""
-    return {key: value.value for key, value in values.items()}

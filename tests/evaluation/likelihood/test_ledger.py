@@ -30,7 +30,7 @@ def test_an_exact_difference_has_its_closed_form() -> None:
     assert found.mean == pytest.approx(float(expected.mean()), rel=1e-9)
     half = 1.9647 * float(expected.std()) / math.sqrt(500)
     assert (found.high - found.low) / 2 == pytest.approx(half, rel=1e-3)
-    assert found.claimed and found.words.startswith("right is above shifted by 0.")
+    assert found.claimed and found.words.startswith("right's log-likelihood is above shifted's by 0.")
     assert made.unbeaten == ["right"]
     np.testing.assert_allclose(made.values["right"][0], torch.distributions.Normal(0, 1).log_prob(x).sum(1))
 
@@ -72,7 +72,7 @@ def test_a_bound_below_shows_nothing_and_a_bound_above_does() -> None:
     assert below.low > 0 and below.p_value < 1e-6 and not below.claimed
     assert "no claim: loose's is a lower bound" in below.words
     above = pair(made, "exact", "tight")
-    assert above.claimed and above.high < 0 and "tight is above exact by at least" in above.words
+    assert above.claimed and above.high < 0 and "tight's log-likelihood is above exact's by at least" in above.words
     bounds = pair(made, "loose", "tight")
     assert not bounds.claimed and "both are lower bounds" in bounds.words
     assert made.unbeaten == ["loose", "tight"]

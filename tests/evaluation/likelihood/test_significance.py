@@ -145,13 +145,21 @@ def difference(mean: float, half: float = 0.4) -> Paired:
 
 CASES = [
     # (a is a bound, b is a bound, a - b), claimed, words
-    ((False, False, 3.1), True, "A is above B by 3.1 nats (2.7 to 3.5)"),
-    ((False, False, -3.1), True, "B is above A by 3.1 nats (2.7 to 3.5)"),
+    ((False, False, 3.1), True, "A's log-likelihood is above B's by 3.1 nats (2.7 to 3.5)"),
+    ((False, False, -3.1), True, "B's log-likelihood is above A's by 3.1 nats (2.7 to 3.5)"),
     ((False, False, 0.1), False, "no difference shown between A and B (A minus B: 0.1 nats (-0.3 to 0.5))"),
     ((False, True, 3.1), False, "A is above B's bound by 3.1 nats (2.7 to 3.5); no claim: B's is a lower bound"),
     ((True, False, -3.1), False, "B is above A's bound by 3.1 nats (2.7 to 3.5); no claim: A's is a lower bound"),
-    ((True, False, 3.1), True, "A is above B by at least 3.1 nats (2.7 to 3.5): its lower bound is already higher"),
-    ((False, True, -3.1), True, "B is above A by at least 3.1 nats (2.7 to 3.5): its lower bound is already higher"),
+    (
+        (True, False, 3.1),
+        True,
+        "A's log-likelihood is above B's by at least 3.1 nats (2.7 to 3.5): its lower bound is already higher",
+    ),
+    (
+        (False, True, -3.1),
+        True,
+        "B's log-likelihood is above A's by at least 3.1 nats (2.7 to 3.5): its lower bound is already higher",
+    ),
     ((True, True, 3.1), False, "A's bound is above B's by 3.1 nats (2.7 to 3.5); no claim about the models"),
     ((True, True, -3.1), False, "B's bound is above A's by 3.1 nats (2.7 to 3.5); no claim about the models"),
     ((True, True, 0.1), False, "no difference shown between A's bound and B's bound"),

@@ -133,8 +133,8 @@ def conclude(
             "be higher"
         )
     if bounds[up]:
-        return True, f"{upper} is above {lower} by at least {by}: its lower bound is already higher"
-    return True, f"{upper} is above {lower} by {by}"
+        return True, f"{upper}'s log-likelihood is above {lower}'s by at least {by}: its lower bound is already higher"
+    return True, f"{upper}'s log-likelihood is above {lower}'s by {by}"
 
 
 def _variance(x: np.ndarray) -> float:

@@ -72,8 +72,8 @@ def leaderboard(report: Report, anchors: dict[str, str] | None = None) -> str:
 
 
 def ranked(report: Report) -> list[Row]:
-    """The models, the best by the first headline metric first, as in `Report.table`; likelihoods rank nothing here."""
-    first = next((m for m in report.metrics if m.headline), None)
+    """The models, the best by the main metric first, as in `Report.table`; likelihoods rank nothing here."""
+    first = report.main_metric
 
     def place(row: Row) -> float:
         value = row.values.get(first.key) if first else None
@@ -120,6 +120,13 @@ def _row(row: Row, metrics: Sequence[MetricInfo], likelihoods: bool, costs: Sequ
     return tag("tr", cells, data_row=row.name)
 
 
+def _reach(likelihood: Likelihood) -> float:
+    """Standard errors in half of a 95% interval: of few trainings, more than of many points."""
+    from scipy.stats import t
+
+    return 1.96 if likelihood.seeds == 1 else float(t.ppf(0.975, likelihood.seeds - 1))
+
+
 def likelihood_cell(likelihood: Likelihood | None) -> str:
     """Mean, 95% interval and kind; bounds and estimates carry their sign and word, and sort after exact values."""
     if likelihood is None:
@@ -128,7 +135,7 @@ def likelihood_cell(likelihood: Likelihood | None) -> str:
     if likelihood.mean is None:
         return tag("td", tag("span", "none", title=likelihood.reason or None), cls="empty", data_rank=rank)
     mean, error = likelihood.mean, likelihood.standard_error
-    ends = (None, None) if error is None else (mean - 1.96 * error, mean + 1.96 * error)
+    ends = (None, None) if error is None else (mean - _reach(likelihood) * error, mean + _reach(likelihood) * error)
     shown = data(mean, _two_lines(measured(mean, *ends), sign))
     bits, per_dimension = "", likelihood.bits_per_dimension
     if per_dimension is not None:

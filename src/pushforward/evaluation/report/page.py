@@ -67,7 +67,7 @@ def _leaderboard(report: Report) -> str:
     values = [v for row in report.models for v in row.values.values()]
     words = (
         "Each value is a mean over sets of samples and trainings, with its 95% interval where there are several. "
-        "<b>✗ outside</b>: worse than real data are against themselves, beyond the floor's interval. "
+        "<b>✗ outside</b>: worse than real rows in the place of samples, beyond the floor's interval. "
         "<b>✓ inside</b>: no difference from real data is shown at this n. "
     )
     if any(row.kind == "calibration" for row in report.rows):
@@ -85,7 +85,7 @@ def _leaderboard(report: Report) -> str:
         for row in report.rows
         if row.notes
     )
-    first = next((m for m in report.metrics if m.headline), None)
+    first = report.main_metric
     if first is not None and len(report.models) > 1:
         size += tag("p", f"Models are in the order of {escape(first.label)}.", cls="note")
     table = leaderboard.leaderboard(report, cards.anchors(report))
@@ -100,7 +100,7 @@ def _floors(report: Report) -> str:
     if not strips:
         return ""
     words = (
-        "Green band: where real data lie against real data, so where a perfect sampler stays. Filled marks are "
+        "Green band: where real rows lie in the place of samples, so where a perfect sampler stays. Filled marks are "
         "models, hollow ones calibrations; a diamond is outside the band on the bad side, a circle is not. Lines are "
         "95% intervals."
     )
@@ -156,7 +156,8 @@ def _metrics(report: Report) -> str:
 
 def _memorization(report: Report) -> str:
     metrics = [m for m in report.metrics if m.group == "memorization"]
-    words = "Each statistic is beside its floor: the same statistic of held-out real rows. "
+    words = "Each statistic is beside its floor: the same statistic of real rows in the place of samples, "
+    words += "none of them among those that copies are sought among. "
     more = cards.cards(report, metrics) if metrics else tag("p", "Nothing of this was measured.")
     return tag("p", (words if metrics else "") + tag("b", _PRIVACY)) + more
 
