@@ -3,6 +3,7 @@
 On each data set the perfect sampler draws real rows that nothing else has seen: fresh ones of a built-in, or a part of
 the training rows that is set aside. Samples go through the suite that models go through, with one set of n. A fault is
 caught when at least one metric leaves the interval of its floor; the perfect sampler is accused when one does.
+Perfect samplers are tried on small data as well, where floors have little to be drawn from.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ N = 2_000
 REFERENCES = 2
 """Suites, each with held-out rows and floors of its own, that the perfect samplers are dealt to."""
 SEEDS = 50
+FEW = 1_800
+"""Rows of the data sets that are small."""
 NEEDS = "a folder with adult.csv (UCI Adult with a header) and mnist.npz; those that are missing are left out"
 
 Log = Callable[[str], None]
@@ -201,20 +204,27 @@ def ring() -> Case:
 WEIGHTS = np.array([0.4, 0.25, 0.2, 0.15])
 
 
-def mixture() -> Case:
-    """Four correlated Gaussians of unequal weight in six dimensions."""
-    from ..data import load
-
+def _gaussians() -> tuple[np.ndarray, np.ndarray]:
+    """Centres (4, 6) and factors (4, 6, 6) of the mixture."""
     generator = np.random.default_rng(0)
     centres = 3.0 * generator.standard_normal((len(WEIGHTS), 6))
-    factors = generator.standard_normal((len(WEIGHTS), 6, 6)) / np.sqrt(6) + 0.5 * np.eye(6)
+    return centres, generator.standard_normal((len(WEIGHTS), 6, 6)) / np.sqrt(6) + 0.5 * np.eye(6)
 
-    def draw(n: int, seed: int) -> np.ndarray:
-        one = np.random.default_rng([seed, 3])
-        z = one.choice(len(WEIGHTS), n, p=WEIGHTS)
-        return centres[z] + np.einsum("nij,nj->ni", factors[z], one.standard_normal((n, 6)))
 
-    data = load(draw(40_000, 0))
+def draw_mixture(n: int, seed: int) -> np.ndarray:
+    """n rows of four correlated Gaussians of unequal weight in six dimensions."""
+    centres, factors = _gaussians()
+    generator = np.random.default_rng([seed, 3])
+    z = generator.choice(len(WEIGHTS), n, p=WEIGHTS)
+    return centres[z] + np.einsum("nij,nj->ni", factors[z], generator.standard_normal((n, 6)))
+
+
+def mixture() -> Case:
+    """The mixture."""
+    from ..data import load
+
+    centres, factors = _gaussians()
+    data = load(draw_mixture(40_000, 0))
     inverse = np.linalg.inv(factors)
     log_volume = np.log(np.abs(np.linalg.det(factors)))
 
@@ -223,7 +233,7 @@ def mixture() -> Case:
         return torch.from_numpy((0.5 * (d**2).sum(2) + log_volume - np.log(WEIGHTS)).argmin(1))
 
     def fresh(seed: int) -> Tensor:
-        return torch.from_numpy(draw(N, seed + 1)).to(data.space.dtype)
+        return torch.from_numpy(draw_mixture(N, seed + 1)).to(data.space.dtype)
 
     return Case("mixture", data, fresh, mode, lambda x: torch.from_numpy(centres)[mode(x)], 5, COMMON)
 
@@ -331,6 +341,11 @@ def experiment(seeds: int, data_file: Path | None, log: Log) -> dict[str, Any]:
         rows.append(
             trial(f"{case.name}: perfect", [{"caught": rate}], [Target("caught", at_most=0.05)], accused=accused)
         )
+    accused = _with_few_rows(seeds, log)
+    rate = sum(bool(flags) for flags in accused) / len(accused)
+    small = f"mixture, {FEW:,} rows, as compare does"
+    reference[f"{small}: {seeds} perfect samplers"] = {"caught": rate}
+    rows.append(trial(f"{small}: perfect", [{"caught": rate}], [Target("caught", at_most=0.05)], accused=accused))
     return {
         "data": {"source": "ring, mixture" + "".join(f", {name}" for name in sources), "sha256": sources,
                  "hash": next(iter(hashes.values())), "hashes": hashes},
@@ -373,6 +388,23 @@ def _accused(case: Case, seeds: int, log: Log) -> list[list[str]]:
         if out[-1]:
             log(f"{case.name}, perfect sampler {seed}: {', '.join(out[-1])}")
     log(f"{case.name}: {sum(map(bool, out))} of {seeds} perfect samplers accused")
+    return out
+
+
+def _with_few_rows(seeds: int, log: Log) -> list[list[str]]:
+    """The same where floors have few rows to be drawn from: other data and other perfect samples for each seed, all at
+    the defaults of a comparison."""
+    from ..evaluation.compare import load_for_comparison
+    from ..evaluation.suite import Suite
+
+    out = []
+    for seed in range(seeds):
+        suite = Suite(load_for_comparison(draw_mixture(FEW, 1_000 + seed)), seed=seed)
+        rows = draw_mixture(suite.n * suite.sets, 2_000 + seed)
+        out.append(_flags(suite, torch.from_numpy(rows).to(suite.data.space.dtype)))
+        if out[-1]:
+            log(f"few rows, perfect sampler {seed}: {', '.join(out[-1])}")
+    log(f"few rows (n = {suite.n}): {sum(map(bool, out))} of {seeds} perfect samplers accused")
     return out
 
 
