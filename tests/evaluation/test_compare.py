@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 
 import pushforward as pf
 from pushforward.errors import InputError, PushforwardError, TrainingFailed
@@ -104,6 +105,9 @@ def test_runs_of_other_data_are_refused(tmp_path: Path) -> None:
     pf.fit("gmm", "digits", out=tmp_path / "digits", progress=False)
     with pytest.raises(InputError, match="hashes differ"):
         pf.compare([tmp_path / "ring", tmp_path / "more"], **QUICK)
+    pf.fit("gmm", pf.load(DATA, split_seed=3), out=tmp_path / "split", progress=False)
+    with pytest.raises(InputError, match="held out other rows"):
+        pf.compare([tmp_path / "ring", tmp_path / "split"], **QUICK)
     with pytest.raises(InputError, match="different spaces"):
         pf.compare([tmp_path / "ring", tmp_path / "digits"], **QUICK)
     with pytest.raises(InputError, match="cannot be mixed"):
@@ -174,3 +178,67 @@ def test_the_set_of_models_suits_the_data() -> None:
     assert "kde" in sensible(pf.Real((2,))) and "kde" not in sensible(pf.Pixels(3, 32, 32))
     table = pf.load(pa.table({"a": np.arange(20.0), "b": ["x", "y"] * 10})).space
     assert sensible(table)[:3] == ["gmm", "real-nvp", "vae"]
+
+
+def test_new_weights_are_scored_anew(tmp_path: Path) -> None:
+    first = pf.compare(["vae"], DATA, settings=SHORT, out=tmp_path / "c", **QUICK)
+    pf.fit("vae", DATA, steps=40, seed=7, out=tmp_path / "c" / "runs" / "vae-s0", overwrite=True, progress=False)
+    assert numbers(pf.compare(out=tmp_path / "c", resume=True))["vae"] != numbers(first)["vae"]
+
+
+def test_each_training_has_samples_of_its_own() -> None:
+    report = pf.compare(["gmm"], DATA, seeds=2, **QUICK)
+    each = report.models[0].values["columns"].each
+    assert len(each) == 4 and each[:2] != each[2:]
+
+
+def test_terms_are_kept(tmp_path: Path) -> None:
+    pf.compare(["gmm"], DATA, out=tmp_path / "c", **QUICK)
+    for changed in ({"budget": "9s"}, {"seeds": 3}, {"models": ["gmm", "kde"]}, {"n": 30}):
+        with pytest.raises(InputError, match="keeps its terms"):
+            pf.compare(out=tmp_path / "c", resume=True, **changed)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="not the data"):
+        pf.compare(data="ring:n=900", out=tmp_path / "c", resume=True)
+
+
+def test_samples_that_are_not_numbers_fail_one_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    fit_one = module.fit_one
+
+    def fit(entry: Any, *args: Any) -> Any:
+        fitted = fit_one(entry, *args)
+        if entry.name == "kde":
+            fitted.model.sample = lambda n, **options: np.nan * torch.zeros(n, 2)
+        return fitted
+
+    monkeypatch.setattr(module, "fit_one", fit)
+    report = pf.compare(["kde", "gmm"], DATA, **QUICK)
+    assert [row.name for row in report.models] == ["gmm"]
+    assert any("kde, seed 0, could not be scored" in w and "nan" in w for w in report.warnings)
+
+
+def test_settings_of_training_hold_for_several_fits_at_a_time(tmp_path: Path) -> None:
+    report = pf.compare(["vae"], DATA, settings=SHORT, jobs=2, out=tmp_path / "c", **QUICK)
+    cost = report.models[0].cost
+    assert cost is not None and cost.train_steps == 5 and cost.train_seconds is not None
+    (tmp_path / "c" / "report.json").unlink()
+    again = pf.compare(out=tmp_path / "c", resume=True)
+    assert again.models[0].cost is not None and again.models[0].cost.train_seconds == cost.train_seconds
+    assert again.settings["time"] == "processor seconds"
+
+
+def test_models_that_cannot_take_the_data_are_left_out_unless_named(tmp_path: Path) -> None:
+    data = pf.load(np.random.default_rng(0).integers(0, 5, (300, 8)), space="tokens")
+    assert [entry.name for entry in entries(sensible(data.space), data, "none", skip=True)] == ["vae"]
+    with pytest.raises(InputError, match="gmm cannot model"):
+        entries(["gmm"], data, "none")
+
+
+def test_own_samples_have_their_own_conditions() -> None:
+    """Two classes 40 apart: under the wrong class a sample would be impossible."""
+    generator = np.random.default_rng(0)
+    y = generator.integers(0, 2, 600)
+    x = 40.0 * y[:, None] + generator.standard_normal((600, 2))
+    report = pf.compare(["gmm"], pf.load((x, y)), **QUICK)
+    assert report.pictures is not None
+    held_out, own = report.pictures.held_out["gmm"], report.pictures.own["gmm"]
+    assert abs(held_out.mean() - own.mean()) < 2
