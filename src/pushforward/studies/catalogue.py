@@ -14,7 +14,7 @@ from typing import Any
 
 from ..errors import InputError, did_you_mean
 
-NOT_STUDIES = ("__init__", "catalogue", "runner")
+NOT_STUDIES = ("__init__", "catalogue", "faults", "runner")
 
 
 @dataclass(frozen=True)
