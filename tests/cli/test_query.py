@@ -82,6 +82,8 @@ def test_refused_before_anything_is_drawn(cli: Cli, mixture_run: Path, plane_run
         ([mixture_run, "--expect", "agee"], "Did you mean age?"),
         ([mixture_run, "--expect", "sex"], "sex is no number"),
         ([mixture_run, "--probability", "age"], "a number, not a condition"),
+        ([mixture_run, "--probability", "sex"], "Compare it: =="),
+        ([mixture_run, "--probability", "sex == Female"], 'write it in quotes, "Female"'),
         ([mixture_run, "--probability", "sex == 'Femal'"], "Did you mean Female?"),
         ([plane_run, "--expect", "x1.__class__"], "character 3: '.' is not understood"),
         ([plane_run, "--expect", "x1", "--probability", "__import__('os')"], "unknown function"),

@@ -85,6 +85,8 @@ class Names:
             )
         if name == self.array:
             raise InputError(f"{name} needs its indices.", self._example())
+        if any(name in column.categories for column in getattr(self.space, "columns", ())):
+            raise InputError(f"unknown column {name!r}.", f'It is a value: write it in quotes, "{name}".')
         raise InputError(f"unknown column {name!r}.", self._known(name))
 
     def _known(self, name: str) -> str:

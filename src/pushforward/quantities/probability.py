@@ -157,7 +157,11 @@ class _Event:
                 raise InputError("an expression has a distance of its own.", "Leave distance out.")
             formula = parse(event, model.space, conditions)
             if not formula.is_condition:
-                raise InputError(f"{event!r} is a number, not a condition.", "Compare it, as in x1 > 3.")
+                column = next((c for c in getattr(model.space, "columns", ()) if c.name == event.strip(" `")), None)
+                text = column is not None and not column.is_number
+                example = f'{event} == "{column.categories[-1]}"' if column is not None and text else f"{event} > 3"
+                kind = "a column" if text else "a number"
+                raise InputError(f"{event!r} is {kind}, not a condition.", f"Compare it, as in {example}.")
             return _Event(event, formula)
         if not callable(event):
             raise InputError(f"the event is {type(event).__name__}.", "Give an expression or a function of samples.")
