@@ -76,7 +76,7 @@ def evaluate(
     suite.warnings += words
     points = suite.points(points)
     if opened is None:
-        name, scored = "samples", score_samples(suite, model)
+        name, scored = "your sampler", score_samples(suite, model)
     else:
         name = run.config.model if run is not None else (opened.config.model if opened.config else "model")
         scored = score_model(

@@ -88,8 +88,9 @@ def indistinguishable(report: Report) -> list[str]:
         out.append(f"Every model can be told from the data{at}: some metric leaves the interval of a perfect sampler.")
     if len(report.models) == 1:
         for name, told in different.items():
-            more = f" and {len(told) - FEW} metrics more" if len(told) > FEW else ""
-            shown = _and(told) if not more else ", ".join(told[:FEW]) + more
+            rest = len(told) - FEW
+            more = f" and {rest} metric{'s' if rest > 1 else ''} more"
+            shown = _and(told) if rest < 1 else ", ".join(told[:FEW]) + more
             out.append(f"{name} can be told from the data{at} by {shown}.")
         return out
     by = [f"{name} by {_and(told)} alone" for name, told in different.items() if len(told) <= FEW]
@@ -177,4 +178,4 @@ def _and(words: Sequence[str]) -> str:
 
 
 def _possessive(words: Sequence[str]) -> str:
-    return _and([f"{word}'s" for word in words])
+    return _and([f"{word}'" if word.endswith("s") else f"{word}'s" for word in words])
