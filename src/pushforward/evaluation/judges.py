@@ -100,7 +100,7 @@ class Judge:
     compute: Callable[[Trial], Mapping[str, float]]
     scales: Mapping[str, Scale] = field(default_factory=dict)
     rows: int = 2_000
-    replicates: int = 24
+    replicates: int = 48
     known: Callable[[int], Mapping[str, tuple[float, float]]] | None = None
     exchangeable: bool = False
     unseen: bool = False
@@ -276,7 +276,7 @@ def _neighbours(name: str, features: Features) -> Judge:
         found = neighbour_statistics(trial.real.features(name), trial.sampled.features(name), k=5)
         return {k: getattr(found, k) for k in ("coverage", "density", "precision", "recall")}
 
-    return Judge(infos, compute, {"coverage": "share", "precision": "share", "recall": "share"})
+    return Judge(infos, compute, {"coverage": "share", "precision": "share", "recall": "share"}, replicates=24)
 
 
 def _sliced(name: str, features: Features) -> Judge:
@@ -332,7 +332,7 @@ def _exact(name: str, features: Features) -> Judge:
         real, sampled = trial.real.features(name), trial.sampled.features(name)
         return {f"w{p}": wasserstein(real, sampled, p=p) for p in (1, 2)}
 
-    return Judge(infos, compute, {"w1": "positive", "w2": "positive"}, rows=500, replicates=12)
+    return Judge(infos, compute, {"w1": "positive", "w2": "positive"}, rows=500, replicates=24)
 
 
 def _vendi(name: str, features: Features) -> Judge:
@@ -353,7 +353,7 @@ def _vendi(name: str, features: Features) -> Judge:
             width.append(median_bandwidth(real, real) / 2)
         return {"vendi": vendi_score(trial.sampled.features(name), bandwidth=width[0])}
 
-    return Judge((info,), compute, {"vendi": "positive"}, rows=500, replicates=12)
+    return Judge((info,), compute, {"vendi": "positive"}, rows=500, replicates=24)
 
 
 def _classes(name: str, features: Features) -> Judge:
@@ -513,7 +513,7 @@ def _copies() -> Judge:
     def compute(trial: Trial) -> Mapping[str, float]:
         return {"copies": copies(trial.sampled.x, trial.whole)}
 
-    return Judge((info,), compute, {"copies": "share"}, replicates=12, unseen=True, range=(0.0, 1.0))
+    return Judge((info,), compute, {"copies": "share"}, replicates=24, unseen=True, range=(0.0, 1.0))
 
 
 def _memorization(name: str, features: Features) -> Judge:
@@ -557,7 +557,7 @@ def _memorization(name: str, features: Features) -> Judge:
             "data-copying": found.copying.z,
         }
 
-    return Judge(infos, compute, {"authenticity": "share", "near-copies": "share"})
+    return Judge(infos, compute, {"authenticity": "share", "near-copies": "share"}, replicates=24)
 
 
 def _likelihood_distance(name: str, features: Features) -> Judge:
@@ -584,7 +584,7 @@ def _likelihood_distance(name: str, features: Features) -> Judge:
         found = feature_likelihood_distance(trial.sampled.features(name), train, trial.real.features(name))
         return {"fld": found.value, "fld-gap": found.gap}
 
-    return Judge(infos, compute, rows=500, replicates=12)
+    return Judge(infos, compute, rows=500, replicates=24)
 
 
 def as_tensor(x: Any) -> Tensor:

@@ -21,7 +21,7 @@ from .catalogue import Target, trial
 from .planted_faults import NEEDS
 
 N = 2_000
-REFERENCES = 2
+REFERENCES = 5
 """Suites, each with held-out rows and floors of its own, that the perfect samplers are dealt to."""
 FEW = 1_800
 """Rows of the data sets that are small."""
