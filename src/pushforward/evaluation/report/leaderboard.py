@@ -35,7 +35,7 @@ def leaderboard(report: Report, anchors: dict[str, str] | None = None) -> str:
     costs = [c for c in _COSTS if any(row.cost is not None and c[2](row.cost) is not None for row in report.rows)]
     head = tag("th", "", scope="col", cls="corner")
     for metric in metrics:
-        label = short(metric.label, 40).replace("[", "[<wbr>")
+        label = short(metric.label, 40).replace("[", "[<wbr>").replace("(", "(<wbr>").replace(",", ",<wbr>")
         if anchors and metric.key in anchors:
             label = tag("a", label, href=f"#{anchors[metric.key]}")
         head += tag("th", f"{label} <small>{direction(metric)}</small>", scope="col", data_key=metric.key, cls="name")
