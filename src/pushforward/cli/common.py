@@ -144,7 +144,7 @@ def seldom(log: Callable[[str], None], seconds: float = 5.0) -> Callable[[str], 
 
 
 def fresh(path: Path) -> Path:
-    """`path`, or `path` with -2, -3, ... when there is a file already."""
+    """`path`, or `path` with -2, -3, ... when there is a file or a folder already."""
     found, k = path, 1
     while found.exists():
         k += 1

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Optional
 import typer
 
 from ..errors import InputError
+from .common import fresh
 from .evaluate import FeatureFile, Features, Metrics, N, Points, Sets, names, show
 from .options import Overrides
 from .output import Output, command_line
@@ -79,7 +80,7 @@ def compare(
         _only_runs(what, runs, models)
         chosen: Any = [Path(item) for item in runs]
         data: Any = None
-        folder = out or fresh_folder(Path("comparisons") / "runs")
+        folder = out or fresh(Path("comparisons") / "runs")
     else:
         if len(what) > 1:
             raise InputError(f"{what[1]} is not a run.", "Compare one DATA, or several run folders.")
@@ -118,13 +119,4 @@ def default_folder(source: str, resume: bool, overwrite: bool) -> Path:
 
     name = slug(path_name(Path(source.partition(":")[0])))
     folder = Path("comparisons") / name
-    return folder if resume or overwrite else fresh_folder(folder)
-
-
-def fresh_folder(folder: Path) -> Path:
-    """The folder, or with -2, -3, ... when it is there."""
-    found, k = folder, 1
-    while found.exists():
-        k += 1
-        found = folder.with_name(f"{folder.name}-{k}")
-    return found
+    return folder if resume or overwrite else fresh(folder)
