@@ -305,6 +305,7 @@ def write_card(run: Run) -> None:
         "```console",
         f"pushforward sample {run.folder} -n 64 --out samples{natural_suffix(space)}",
         *([] if r.likelihood == "implicit" else [f"pushforward log-prob {run.folder} NEW_DATA"]),
+        f"pushforward evaluate {run.folder}",
         "```",
         "",
         "Sources: " + "; ".join(r.source),
