@@ -177,7 +177,8 @@ def write_tables(folder: Path) -> Path:
         "# Results",
         "",
         "Written by `pushforward reproduce NAME`; do not edit. Every number is in the JSON file of the same name, "
-        "with its seed, the data's hash, versions, threads and time.",
+        "with its seed, the data's hash, versions, threads and time. The files in `comparisons/` are reports of "
+        "`pushforward compare`, as it wrote them.",
         "",
     ]
     for path in sorted(folder.glob("*.json")):
