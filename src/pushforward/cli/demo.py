@@ -21,11 +21,11 @@ MODELS = ("gmm", "kde", "vae", "gan", "real-nvp", "ddpm", "flow-matching")
 class Effort:
     """Seconds of a fit on each data set; samples of a set, sets and scored points of the report; drawn points."""
 
-    digits: float = 15.0
-    ring: float = 12.0
-    n: int = 180
+    digits: float = 12.0
+    ring: float = 9.0
+    n: int = 120
     sets: int = 3
-    points: int = 50
+    points: int = 30
     drawn: int = 4000
 
 
