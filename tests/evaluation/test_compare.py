@@ -187,7 +187,8 @@ def test_new_weights_are_scored_anew(tmp_path: Path) -> None:
 
 
 def test_each_training_has_samples_of_its_own() -> None:
-    report = pf.compare(["gmm"], DATA, seeds=2, **QUICK)
+    # A kernel density estimate is the same whatever its seed.
+    report = pf.compare(["kde"], DATA, seeds=2, **QUICK)
     each = report.models[0].values["columns"].each
     assert len(each) == 4 and each[:2] != each[2:]
 
