@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 import pushforward as pf
-from pushforward.evaluation.judges import _chance
+from pushforward.evaluation.judges.distance import chance
 from pushforward.evaluation.metrics.columns import column_errors, mean_column_error, mean_pair_error, pair_errors
 from pushforward.evaluation.metrics.frechet import frechet_distance
 from pushforward.evaluation.metrics.kernels import kernel_distance, median_bandwidth, mmd
@@ -133,7 +133,7 @@ def test_repeated_rows_are_no_copies() -> None:
 
 def test_the_chance_of_a_classifier() -> None:
     """One fold of n/2 of each kind by Mann-Whitney; the other is no second witness."""
-    assert _chance("c2st")(100)["c2st"] == (0.5, pytest.approx(math.sqrt(101 / (12 * 2500))))
+    assert chance("c2st")(100)["c2st"] == (0.5, pytest.approx(math.sqrt(101 / (12 * 2500))))
 
 
 def test_training_pictures_are_taken_as_they_are() -> None:

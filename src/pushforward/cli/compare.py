@@ -16,6 +16,8 @@ from .output import Output, command_line
 
 
 class Match(str, Enum):
+    """What is made equal between models: see `evaluation.contest`."""
+
     none = "none"
     params = "params"
     time = "time"
